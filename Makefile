@@ -1,0 +1,41 @@
+# make demo | test | lab | install; each sets up .venv first, once.
+# PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := demo.png
+
+.PHONY: install demo test lint lab clean
+
+install: $(STAMP)
+
+# Runs again only when pyproject.toml has changed since the last time.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: PYTHON=python3.12 make install" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/nst transfer chenonceau starry-night --output $(DEMO) $(DEMO_OPTIONS)
+	@echo "The picture: $(CURDIR)/$(DEMO)"
+
+test: $(STAMP) lint
+	$(BIN)/pytest --cov --cov-report=term tests
+	NST_QUICK=1 $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+		--nbval-kernel-startup-timeout=120 notebooks
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+clean:
+	rm -rf $(VENV) $(DEMO)

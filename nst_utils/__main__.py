@@ -1,0 +1,7 @@
+"""``python -m nst_utils``: the same as ``nst``."""
+
+import sys
+
+from nst_utils.cli import main
+
+sys.exit(main())

@@ -1,0 +1,88 @@
+"""Checks of what users pass in: every message is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """The sentence for an unknown name, with the nearest known one.
+
+    >>> unknown("layer", "conv42", ["conv4_1", "conv4_2"])
+    "unknown layer 'conv42'; did you mean 'conv4_2'? Known: conv4_1, conv4_2"
+    """
+    options = list(known)
+    near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown {what} '{name}'; {hint}Known: {', '.join(options)}"
+
+
+def one_of(what: str, name: str, known: Sequence[str]) -> str:
+    """Return ``name`` if it is known, else raise ``ValueError`` with a suggestion."""
+    if name not in known:
+        raise ValueError(unknown(what, name, known))
+    return name
+
+
+def count(what: str, value: object, least: int = 1) -> int:
+    """Return ``value`` as an int of at least ``least``, else raise ``ValueError``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{what} must be a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def weight(what: str, value: object) -> float:
+    """Return ``value`` as a finite float that is not negative, else raise ``ValueError``."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be a number, got {value!r}") from None
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"{what} must be a finite number of at least 0, got {value!r}")
+    return number
+
+
+def images(what: str, value: object) -> Tensor:
+    """Return ``value`` if it is a float tensor (B, 3, H, W) of finite numbers, else raise."""
+    if not isinstance(value, Tensor) or value.ndim != 4 or value.shape[1] != 3:
+        got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(
+            f"{what} must be a tensor of shape (B, 3, H, W) as load_image gives it, got {got}"
+        )
+    if not value.is_floating_point():
+        raise ValueError(f"{what} must hold floats from 0 to 1, got {value.dtype}")
+    if not torch.isfinite(value).all():
+        raise ValueError(f"{what} holds NaN or infinite values; load the picture again")
+    return value
+
+
+def device(name: str | torch.device = "auto") -> torch.device:
+    """Turn ``"auto"``, ``"cpu"``, ``"cuda"`` (or ``"cuda:1"``) or ``"mps"`` into a device.
+
+    ``"auto"`` takes CUDA, then Apple's MPS, then the CPU. Raises ``ValueError`` with the way out
+    where the device is unknown or not there.
+    """
+    if isinstance(name, torch.device):
+        name = str(name)
+    kind, _, index = name.partition(":")
+    one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
+    if kind == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device 'mps' is not available here; use 'auto' or 'cpu'")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError("device 'cuda' is not available here; use 'auto' or 'cpu'")
+        if index and (not index.isdigit() or int(index) >= torch.cuda.device_count()):
+            raise ValueError(
+                f"device '{name}' is not there; this machine has cuda:0 to "
+                f"cuda:{torch.cuda.device_count() - 1}"
+            )
+    return torch.device(name)

@@ -1,0 +1,263 @@
+"""Pictures: files <-> float32 tensors (B, 3, H, W), RGB, 0..1; noise; the bundled samples."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional as fn
+
+from nst_utils import checks
+from nst_utils.paths import check_writable, data_file, write_whole
+from nst_utils.quick import quick_size
+
+# A picture with more pixels is refused before they are unpacked: a decompression bomb is a small
+# file that says it is a huge picture. 10000 x 10000 passes.
+MAX_PIXELS = 100_000_000
+OUTPUT_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A bundled picture and where it comes from; ``file`` is relative to ``data/``."""
+
+    name: str
+    kind: str  # content, style or photoreal
+    file: str
+    title: str
+    author: str
+    year: str
+    source: str
+    license: str
+    credit: str
+    width: int
+    height: int
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        return data_file(self.file)
+
+
+@lru_cache(maxsize=1)
+def samples() -> dict[str, Sample]:
+    """The bundled pictures by name: ``samples()["chenonceau"].author``."""
+    records = json.loads(data_file("catalog.json").read_text(encoding="utf-8"))
+    return {record["name"]: Sample(**record) for record in records}
+
+
+def load_image(source: str | Path, size: int | tuple[int, int] | None = None) -> Tensor:
+    """Load a picture, upright and in RGB whatever its file holds.
+
+    EXIF rotation is applied, color profiles are converted to sRGB, transparency is laid on white,
+    16-bit and gray pictures are converted, of animations the first frame is taken.
+
+    Args:
+        source: a file, or the name of a bundled picture (``"chenonceau"``; see :func:`samples`).
+        size: the longest side in pixels after scaling, up or down, keeping the aspect ratio; or
+            exactly ``(height, width)``; ``None`` keeps the picture's own size.
+
+    Returns:
+        (1, 3, H, W) float32, RGB, 0..1.
+
+    Raises:
+        FileNotFoundError: there is no such file or bundled picture.
+        ValueError: the file is no readable picture, too large, or a single pixel wide or high.
+    """
+    if isinstance(size, tuple):
+        for side in size:
+            checks.count("size", side)
+    elif size is not None:
+        size = quick_size(checks.count("size", size))
+    path = _find(source)
+    picture = _open(path)
+    if min(picture.size) < 2:
+        raise ValueError(
+            f"{path} is {picture.width}x{picture.height} px: too small to be a picture; "
+            "choose a larger one"
+        )
+    array = _to_rgb_array(picture)
+    image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
+    return image if size is None else resize(image, size)
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a picture file in it")
+    if path.exists():
+        return path
+    if str(source) in samples():
+        return samples()[str(source)].path
+    if path.suffix or len(path.parts) > 1:
+        raise FileNotFoundError(f"there is no picture {path}; check the path")
+    raise FileNotFoundError(
+        f"there is no file {path}, nor a bundled picture of that name: "
+        + checks.unknown("picture", source, samples())
+    )
+
+
+def _open(path: Path) -> Image.Image:
+    """Open and decode; every way in which this can fail becomes one sentence."""
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty; save or download the picture again")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own bomb warning, EXIF and TIFF chatter
+            picture = Image.open(path)
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(
+                    f"{path} says it is {width}x{height} px, more than the {MAX_PIXELS:,} pixels "
+                    "that are read; scale it down first"
+                )
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+    except UnidentifiedImageError:
+        raise ValueError(f"{path} is not a picture that can be read; use PNG or JPEG") from None
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} is damaged ({error}); save or download it again") from None
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"{path} says it is larger than the {MAX_PIXELS:,} pixels that are read; "
+            "scale it down first"
+        ) from None
+    except PermissionError:
+        raise ValueError(f"{path} may not be read; change its permissions") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
+        reason = str(error).strip() or type(error).__name__
+        raise ValueError(f"{path} is damaged ({reason}); save or download it again") from None
+
+
+def _to_rgb_array(picture: Image.Image) -> np.ndarray:
+    """(H, W, 3) float32, 0..1, from a picture of any mode."""
+    if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
+        gray = np.asarray(picture, dtype=np.float32)
+        # 16-bit files give 0..65535; a float TIFF usually holds 0..1 or 0..255.
+        top = 65535.0 if picture.mode != "F" else max(1.0, 255.0 * float(gray.max() > 1))
+        gray = np.clip(np.nan_to_num(gray) / top, 0, 1)
+        return np.repeat(gray[:, :, None], 3, axis=2)
+    picture = _to_srgb(picture)
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0
+
+
+def _to_srgb(picture: Image.Image) -> Image.Image:
+    """Convert an embedded color profile (Adobe RGB, Display P3, a press's CMYK) to sRGB."""
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "CMYK"):
+        return picture
+    try:
+        converted = ImageCms.profileToProfile(
+            picture, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return picture  # a damaged profile: the pixels are still good
+    return converted if converted is not None else picture
+
+
+def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Scale (B, 3, H, W) to a longest side of ``size``, or to exactly ``(height, width)``.
+
+    Bicubic with antialiasing, so that a small picture shows no moire; clamped to 0..1.
+    """
+    height, width = image.shape[-2:]
+    if isinstance(size, tuple):
+        target = size
+    else:
+        scale = size / max(height, width)
+        target = (max(1, round(height * scale)), max(1, round(width * scale)))
+    if target == (height, width):
+        return image
+    scaled = fn.interpolate(image, target, mode="bicubic", antialias=True, align_corners=False)
+    return scaled.clamp(0, 1)
+
+
+def output_format(path: str | Path) -> str:
+    """Pillow's name for the file type of ``path``; ``ValueError`` for one that is not written."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in OUTPUT_FORMATS:
+        raise ValueError(
+            f"cannot write {Path(path).name}: its name must end in " + ", ".join(OUTPUT_FORMATS)
+        )
+    return OUTPUT_FORMATS[suffix]
+
+
+def check_output(path: str | Path) -> Path:
+    """Raise now what :func:`save_image` would raise after a long run; return the path."""
+    output_format(path)
+    target = Path(path).expanduser()
+    check_writable(target)
+    return target
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """One picture as a PIL image; several, (B, 3, H, W), side by side with a white gap."""
+    image = image.detach().float().cpu()
+    if image.ndim == 3:
+        image = image.unsqueeze(0)
+    checks.images("the picture", image)
+    gap = torch.ones(3, image.shape[2], 8)
+    strip = [part for one in image for part in (one, gap)][:-1]
+    array = torch.cat(strip, dim=2).clamp(0, 1).mul(255).round().byte()
+    return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
+
+
+def save_image(image: Tensor, path: str | Path) -> Path:
+    """Write a picture, whole or not at all; the file type follows the name's ending.
+
+    Args:
+        image: (3, H, W) or (B, 3, H, W), RGB, 0..1 (clamped); several are put side by side.
+        path: ends in .png, .jpg, .webp, .tif or .bmp.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        ValueError: unknown file type, unwritable place, NaN in the picture.
+    """
+    target = check_output(path)
+    picture = to_pil(image)
+    options = {"quality": 95, "subsampling": 0} if output_format(path) == "JPEG" else {}
+    if output_format(path) == "WEBP":
+        options = {"quality": 95}
+
+    def write(file: BinaryIO) -> None:
+        picture.save(file, format=output_format(path), **options)
+
+    write_whole(target, write)
+    return target
+
+
+def noise_image(height: int, width: int, seed: int = 0, std: float = 0.1) -> Tensor:
+    """White noise around middle gray: the paper's starting point.
+
+    Args:
+        height, width: pixels. seed: the same seed gives the same noise on every device.
+        std: standard deviation of each value on the 0..1 scale.
+
+    Returns:
+        (1, 3, height, width) float32 on the CPU, clamped to 0..1.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, 3, height, width, generator=generator)
+    return (0.5 + std * noise).clamp(0, 1)

@@ -1,0 +1,139 @@
+"""The paper's equations, one function each.
+
+Gatys, Ecker & Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016.
+Throughout, F, P and A are the responses of one layer to the image being made, to the photograph
+and to the painting: tensors (B, N, H, W) with N filters and M = H * W positions. Every loss gives
+one value for each image of the batch, (B,), so that images never influence one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+CONTENT_REDUCTIONS = ("mean", "sum")
+
+
+def content_loss(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
+    """Equation 1: L_content = 1/2 sum_ij (F_ij - P_ij)^2, here by default divided by N M.
+
+    Args:
+        F: (B, N, H, W), responses to the image. P: the same shape (or batch 1), to the photograph.
+        reduction: ``"mean"`` divides by N M; ``"sum"`` is the equation to the letter.
+
+    Returns:
+        (B,), one value for each image.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
+    """
+    if F.shape[1:] != P.shape[1:]:
+        raise ValueError(
+            f"the image's responses {tuple(F.shape)} and the photograph's {tuple(P.shape)} differ "
+            "in shape; make both pictures the same size"
+        )
+    squares = (F - P).square().flatten(1)
+    if reduction == "sum":
+        return squares.sum(1) / 2
+    if reduction == "mean":
+        # Paper: the sum. Here: its mean, because with a normalized network the sum is about a
+        # million and E_l about one, so that no ratio of figure 4 would let the painting through;
+        # with the mean the ratios act as figure 4 shows (see notebook 04 and benchmarks/).
+        return squares.mean(1) / 2
+    raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+
+
+def content_loss_gradient(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
+    """Equation 2: dL_content / dF_ij = (F - P)_ij where F_ij > 0, else 0 (divided by N M likewise).
+
+    What autograd computes, written out; the zero where F_ij = 0 is the ReLU's.
+
+    Returns:
+        (B, N, H, W).
+    """
+    scale = 1 / F[0].numel() if reduction == "mean" else 1.0
+    return torch.where(F > 0, (F - P) * scale, torch.zeros_like(F))
+
+
+def gram_matrix(F: Tensor) -> Tensor:
+    """Equation 3: G_ij = sum_k F_ik F_jk, the inner product of two filters over all positions.
+
+    Args:
+        F: (B, N, H, W).
+
+    Returns:
+        (B, N, N), symmetric, not divided by anything.
+    """
+    features = F.flatten(2)
+    return features @ features.transpose(1, 2)
+
+
+def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:
+    """Equation 4, one layer: E_l = 1 / (4 N^2 M^2) sum_ij (G_ij - A_ij)^2.
+
+    Args:
+        F: (B, N, H, W), responses to the image.
+        A: the painting: either its responses in this layer, (B, N, H', W'), of any size; or its
+            Gram matrix, (B, N, N), as :func:`gram_matrix` gives it. Batch 1 serves every image.
+        positions: with a Gram matrix, the number of positions H' W' that it sums over; by default
+            that of F.
+
+    Returns:
+        (B,), E_l for each image.
+
+    Raises:
+        ValueError: the number of filters differs.
+    """
+    if F.shape[1] != A.shape[1]:
+        raise ValueError(
+            f"the image's responses have {F.shape[1]} filters, the painting's {A.shape[1]}; "
+            "take both from the same layer"
+        )
+    M = F.shape[2] * F.shape[3]
+    if A.ndim == 4:
+        positions = A.shape[2] * A.shape[3]
+        A = gram_matrix(A)
+    # Paper: both pictures have the same size, so both Gram matrices are divided by the same M.
+    # Here: each by its own, as in the authors' code, because then the sizes may differ; with
+    # equal sizes it is equation 4 exactly.
+    difference = gram_matrix(F) / M - A / (positions or M)
+    return difference.square().flatten(1).mean(1) / 4
+
+
+def style_loss_gradient(F: Tensor, A: Tensor) -> Tensor:
+    """Equation 6: dE_l / dF_ij = 1 / (N^2 M^2) ((G - A) F)_ij where F_ij > 0, else 0.
+
+    The paper writes F^T (G - A) with indices ji; the Gram matrices are symmetric, so that is
+    (G - A) F with indices ij.
+
+    Args:
+        F: (B, N, H, W). A: (B, N, N), a Gram matrix over as many positions as F has.
+
+    Returns:
+        (B, N, H, W).
+    """
+    features = F.flatten(2)
+    N, M = features.shape[1:]
+    gradient = (gram_matrix(F) - A) @ features / (N**2 * M**2)
+    return torch.where(F > 0, gradient.view_as(F), torch.zeros_like(F))
+
+
+def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[float]) -> Tensor:
+    """Equation 5: L_style = sum_l w_l E_l.
+
+    Args:
+        layer_losses: (B, L), E_l of L layers. layer_weights: (L,) or (B, L), w_l.
+
+    Returns:
+        (B,).
+    """
+    return (layer_losses * torch.as_tensor(layer_weights).to(layer_losses)).sum(1)
+
+
+def total_loss(
+    content: Tensor, style: Tensor, alpha: float | Tensor, beta: float | Tensor
+) -> Tensor:
+    """Equation 7: L_total = alpha L_content + beta L_style, for each image, (B,)."""
+    return alpha * content + beta * style

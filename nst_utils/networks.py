@@ -1,0 +1,201 @@
+"""The network that sees: VGG-19's convolutions, its responses named as in the paper.
+
+``conv4_2`` is the response of that layer *after* its ReLU (section 2 of the paper). The network is
+frozen; it stops at the deepest layer asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from nst_utils import checks
+from nst_utils.images import load_image, samples
+from nst_utils.weights import VGG19_LAYERS, Weights, load_weights
+
+POOLINGS = ("avg", "max")
+
+# A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
+# would blow its noise up. 0.1 of its layer's mean is the least that is divided by; with the
+# bundled means it touches at most a few filters in a hundred.
+# Paper: every filter is scaled to mean 1. Here: a floor, because a filter that is silent on
+# photographs may fire on a painting, and would then outweigh all others by orders of magnitude.
+MEAN_ACTIVATION_FLOOR = 0.1
+
+
+class VGG19(nn.Module):
+    """VGG-19 without its fully connected layers, as a frozen feature network.
+
+    Args:
+        weights: the numbers and the preprocessing that belongs to them.
+        pooling: ``"avg"`` as in the paper, or ``"max"`` as the network was trained.
+        mean_activations: if given, the network is normalized with these means (see
+            :func:`normalize`).
+    """
+
+    layers = VGG19_LAYERS
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        weights: Weights,
+        pooling: str = "avg",
+        mean_activations: dict[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.pooling = checks.one_of("pooling", pooling, POOLINGS)
+        self.normalized = mean_activations is not None
+        self.description = (
+            f"{weights.description}; {pooling} pooling; "
+            f"{'normalized' if self.normalized else 'not normalized'}"
+        )
+        kernels, biases = weights.kernels, weights.biases
+        if mean_activations is not None:
+            kernels, biases = normalize(kernels, biases, mean_activations)
+        for layer in VGG19_LAYERS:
+            self.register_buffer(f"{layer}_kernel", kernels[layer].clone())
+            self.register_buffer(f"{layer}_bias", biases[layer].clone())
+        prep = weights.preprocessing
+        self._scale = prep.scale
+        self.register_buffer("mean", torch.tensor(prep.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(prep.std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The responses of the named layers, after the ReLU.
+
+        Args:
+            images: (B, 3, H, W), RGB, 0..1.
+            layers: names such as ``"conv4_2"``; nothing deeper than the deepest is computed.
+
+        Returns:
+            layer name -> (B, N_l, H_l, W_l) in the order asked for; H_l = H // 2^(block - 1).
+
+        Raises:
+            ValueError: an unknown layer, or a picture too small for the deepest one.
+        """
+        wanted = check_layers(layers)
+        deepest = max(VGG19_LAYERS.index(layer) for layer in wanted)
+        self._check_size(images, VGG19_LAYERS[deepest])
+        responses: dict[str, Tensor] = {}
+        x = (images * self._scale - self.mean) / self.std
+        for index, layer in enumerate(VGG19_LAYERS[: deepest + 1]):
+            if index and block_of(layer) != block_of(VGG19_LAYERS[index - 1]):
+                x = fn.avg_pool2d(x, 2) if self.pooling == "avg" else fn.max_pool2d(x, 2)
+            kernel = self.get_buffer(f"{layer}_kernel")
+            # The ReLU overwrites its input, which nothing else needs: less memory to move.
+            x = fn.conv2d(x, kernel, self.get_buffer(f"{layer}_bias"), padding=1).relu_()
+            if layer in wanted:
+                responses[layer] = x
+        return {layer: responses[layer] for layer in wanted}
+
+    def _check_size(self, images: Tensor, deepest: str) -> None:
+        height, width = images.shape[-2:]
+        least = 2 ** (block_of(deepest) - 1)
+        if min(height, width) < least:
+            raise ValueError(
+                f"a picture of {width}x{height} px is too small for {deepest}, which needs at "
+                f"least {least}x{least} px; use a larger size"
+            )
+
+
+def block_of(layer: str) -> int:
+    """The block a layer belongs to: 4 for ``conv4_2``."""
+    return int(layer[4])
+
+
+def check_layers(layers: Sequence[str]) -> list[str]:
+    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one."""
+    if isinstance(layers, str):
+        raise ValueError(f"layers must be a list of names, for instance ['{layers}']")
+    names = [checks.one_of("layer", layer, VGG19_LAYERS) for layer in layers]
+    if not names:
+        raise ValueError("no layer is named; name at least one, for instance 'conv4_2'")
+    return names
+
+
+def normalize(
+    kernels: dict[str, Tensor], biases: dict[str, Tensor], mean_activations: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Rescale the weights so that each filter's mean activation becomes 1 (section 2).
+
+    ReLU and pooling commute with a positive scale for each channel. With m_l the mean activations
+    of the plain network's layer l, W_l' = W_l * m_(l-1) / m_l and b_l' = b_l / m_l give responses
+    F_l / m_l: the same function up to a scale for each channel.
+
+    Args:
+        kernels: layer -> (N_l, N_(l-1), 3, 3); biases: layer -> (N_l,).
+        mean_activations: layer -> (N_l,), of the plain network with the same pooling.
+    """
+    new_kernels, new_biases = {}, {}
+    before = torch.ones(3)
+    for layer in VGG19_LAYERS:
+        mean = mean_activations[layer]
+        after = mean.clamp(min=MEAN_ACTIVATION_FLOOR * float(mean.mean()))
+        ratio = before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
+        new_kernels[layer] = kernels[layer] * ratio
+        new_biases[layer] = biases[layer] / after
+        before = after
+    return new_kernels, new_biases
+
+
+@torch.no_grad()
+def mean_activations(net: VGG19, images: Iterable[Tensor]) -> dict[str, Tensor]:
+    """The mean response of every filter over all images and positions.
+
+    Args:
+        net: the network to measure; for normalization, a plain one.
+        images: tensors (B, 3, H, W), RGB, 0..1, of any sizes.
+
+    Returns:
+        layer -> (N_l,) float32; summed in float64.
+    """
+    sums = dict.fromkeys(VGG19_LAYERS, torch.zeros((), dtype=torch.float64))
+    positions = dict.fromkeys(VGG19_LAYERS, 0)
+    for image in images:
+        for layer, response in net(image, VGG19_LAYERS).items():
+            sums[layer] = sums[layer] + response.sum((0, 2, 3), dtype=torch.float64).cpu()
+            positions[layer] += response.shape[0] * response.shape[2] * response.shape[3]
+    if not positions["conv1_1"]:
+        raise ValueError("no images were given to measure mean activations on")
+    return {layer: (sums[layer] / positions[layer]).float() for layer in VGG19_LAYERS}
+
+
+def vgg19(
+    weights: str | Path = "bundled",
+    pooling: str = "avg",
+    normalized: bool = True,
+    *,
+    preprocessing: str | None = None,
+) -> VGG19:
+    """The paper's network: VGG-19 with average pooling, normalized.
+
+    Args:
+        weights: ``"bundled"``, ``"torchvision"`` or a path (see
+            :func:`nst_utils.weights.load_weights`).
+        pooling: ``"avg"`` (the paper's) or ``"max"``.
+        normalized: scale every filter to mean activation 1. The means for the bundled weights
+            come with them; for other weights they are measured on the bundled pictures, which
+            takes some seconds.
+        preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`nst_utils.weights.load_weights`.
+    """
+    checks.one_of("pooling", pooling, POOLINGS)
+    loaded = load_weights(weights, preprocessing)
+    if not normalized:
+        return VGG19(loaded, pooling)
+    means = loaded.mean_activations.get(pooling)
+    if means is None:
+        means = mean_activations(VGG19(loaded, pooling), _bundled_pictures())
+    return VGG19(loaded, pooling, means)
+
+
+def _bundled_pictures() -> Iterable[Tensor]:
+    for sample in samples().values():
+        yield load_image(sample.path, size=256)

@@ -1,0 +1,223 @@
+"""L-BFGS and Adam over a batch of pictures, every row by itself.
+
+Both start with the first evaluation, then each :meth:`step` moves every picture once and leaves
+``loss``, ``gradient`` and ``terms`` evaluated at the new place. Pixels stay within 0..1 (the
+authors' code ran SciPy's L-BFGS-B with pixel bounds too), so the picture that is saved is the
+picture that was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nst_utils.objective import Evaluation
+
+Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
+
+# One gray level of 255.
+GRAY_LEVEL = 1 / 255
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each row: (B, n), (B, n) -> (B,)."""
+    return torch.linalg.vecdot(a, b)
+
+
+class LBFGS:
+    """Limited-memory BFGS with bounds, for a batch: own history, scaling and step for each row.
+
+    A step of length 1 along the two-loop direction (Nocedal & Wright, algorithm 7.4) is almost
+    always good; a row for which it is not is tried again, alone, with a shorter one (Armijo). NaN
+    or infinite losses count as too long a step, so they never reach the picture. ``loss`` falls
+    monotonically.
+
+    Args:
+        evaluate: ``evaluate(images, rows)``, see :meth:`nst_utils.objective.Objective.evaluate`.
+        start: (B, 3, H, W), where each picture begins.
+        history_size: pairs remembered; 20 as in the authors' code.
+        first_step: root mean square length of the first step, on the 0..1 scale.
+        bounds: least and greatest pixel value, or ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        start: Tensor,
+        history_size: int = 20,
+        first_step: float = 5 * GRAY_LEVEL,
+        bounds: tuple[float, float] | None = (0.0, 1.0),
+    ) -> None:
+        self._evaluate = evaluate
+        self._shape = start.shape
+        self._bounds = bounds
+        self._x = self._clamp(start.detach().flatten(1).clone())
+        rows, size = self._x.shape
+        self._s = start.new_zeros(history_size, rows, size)  # steps taken
+        self._y = start.new_zeros(history_size, rows, size)  # how the gradient changed
+        self._rho = start.new_zeros(history_size, rows)  # 1 / (s y); 0 marks a skipped pair
+        self._scaling = start.new_ones(rows)
+        self._has_history = torch.zeros(rows, dtype=torch.bool, device=start.device)
+        self._restart_step = start.new_full((rows,), first_step)
+        self._steps = 0
+        self.evaluations = torch.ones(rows, dtype=torch.long)
+        first = evaluate(self.images, None)
+        self.loss, self.terms = first.loss, first.terms
+        self._g = first.gradient.flatten(1)
+
+    @property
+    def images(self) -> Tensor:
+        """(B, 3, H, W), the pictures now."""
+        return self._x.view(self._shape)
+
+    def _clamp(self, x: Tensor) -> Tensor:
+        return x if self._bounds is None else x.clamp(*self._bounds)
+
+    def _free(self) -> Tensor:
+        """1 for every value that may move, 0 where the gradient pushes it out of the bounds."""
+        if self._bounds is None:
+            return torch.ones_like(self._x)
+        low, high = self._bounds
+        stuck = ((self._x <= low) & (self._g > 0)) | ((self._x >= high) & (self._g < 0))
+        return (~stuck).to(self._x.dtype)
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """Two-loop recursion: minus the inverse Hessian's estimate times the gradient, (B, n)."""
+        known = min(self._steps, len(self._s))
+        newest_first = [(self._steps - 1 - i) % len(self._s) for i in range(known)]
+        q = gradient.clone()
+        alphas = {}
+        for i in newest_first:
+            alphas[i] = self._rho[i] * _dot(self._s[i], q)
+            q.addcmul_(self._y[i], alphas[i][:, None], value=-1)
+        q *= self._scaling[:, None]
+        for i in reversed(newest_first):
+            beta = self._rho[i] * _dot(self._y[i], q)
+            q.addcmul_(self._s[i], (alphas[i] - beta)[:, None])
+        return -q
+
+    def step(self) -> None:
+        """Move every picture once; a row that finds no better place stays where it is."""
+        free = self._free()
+        gradient = self._g * free
+        direction = self._direction(gradient) * free
+        downhill = (_dot(gradient, direction) < 0) & direction.isfinite().all(1)
+        steepest = ~(downhill & self._has_history)
+        if steepest.any():
+            self._forget(steepest)
+            rms = gradient.square().mean(1).sqrt().clamp(min=torch.finfo(gradient.dtype).tiny)
+            downhill_step = -gradient * (self._restart_step / rms)[:, None]
+            direction = torch.where(steepest[:, None], downhill_step, direction)
+        moved = self._line_search(direction)
+        self._restart_step = torch.where(moved, self._restart_step, self._restart_step / 10)
+        self._forget(~moved)
+        self._steps += 1
+
+    def _forget(self, rows: Tensor) -> None:
+        self._rho[:, rows] = 0
+        self._has_history &= ~rows
+
+    def _line_search(
+        self, direction: Tensor, sufficient_decrease: float = 1e-4, trials: int = 12
+    ) -> Tensor:
+        """Backtracking (Armijo) for the rows that need it; returns which rows moved, (B,)."""
+        rows = torch.arange(len(self._x), device=self._x.device)
+        length = torch.ones_like(self.loss)
+        moved = torch.zeros_like(self._has_history)
+        old_x, old_g, old_loss = self._x, self._g, self.loss
+        self._x, self._g = old_x.clone(), old_g.clone()
+        self.loss, self.terms = self.loss.clone(), self.terms.clone()
+        # Losses are float32: a rise within their rounding is no rise.
+        rounding = 4 * torch.finfo(old_loss.dtype).eps * old_loss.abs()
+        for _ in range(trials):
+            x = self._clamp(old_x[rows] + length[rows, None] * direction[rows])
+            slope = _dot(old_g[rows], x - old_x[rows])
+            new = self._evaluate(x.view(-1, *self._shape[1:]), rows)
+            self.evaluations[rows.cpu()] += 1
+            g = new.gradient.flatten(1)
+            good = new.loss <= old_loss[rows] + sufficient_decrease * slope + rounding[rows]
+            good &= g.isfinite().all(1)
+            done = rows[good]
+            self._x[done], self._g[done] = x[good], g[good]
+            self.loss[done], self.terms[done] = new.loss[good], new.terms[good]
+            moved[done] = True
+            rows = rows[~good]
+            if not len(rows):
+                break
+            # The least of the parabola through what is known, kept within a tenth and a half.
+            rise = new.loss[~good] - old_loss[rows] - slope[~good]
+            best = (-slope[~good] / (2 * rise)).nan_to_num(0.1).clamp(0.1, 0.5)
+            length[rows] *= best
+        self._remember(self._x - old_x, self._g - old_g)
+        return moved
+
+    def _remember(self, s: Tensor, y: Tensor) -> None:
+        """Store a pair; one with too little curvature is skipped by its row.
+
+        A skipped row keeps the scaling of its last good pair, or its direction would be zero.
+        """
+        slot = self._steps % len(self._s)
+        curvature, yy = _dot(s, y), _dot(y, y)
+        good = (curvature > 1e-10 * yy) & (yy > 0) & curvature.isfinite()
+        self._s[slot], self._y[slot] = s, y
+        self._rho[slot] = torch.where(good, 1 / curvature, torch.zeros_like(curvature))
+        self._scaling = torch.where(good, curvature / yy, self._scaling)
+        self._has_history |= good
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015), torch's own, over a batch.
+
+    Each row's gradient is divided by the root mean square of its first one, so that ``epsilon``
+    means the same whatever the scale of the weights; otherwise Adam does not depend on it. A
+    gradient that is not finite leaves its row where it is for that step.
+
+    Args:
+        evaluate, start, bounds: as for :class:`LBFGS`.
+        learning_rate: step length of each value, on the 0..1 scale.
+    """
+
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        start: Tensor,
+        learning_rate: float = 5 * GRAY_LEVEL,
+        bounds: tuple[float, float] | None = (0.0, 1.0),
+    ) -> None:
+        self._evaluate = evaluate
+        self._bounds = bounds
+        self._images = torch.nn.Parameter(start.detach().clone())
+        self._adam = torch.optim.Adam([self._images], lr=learning_rate)
+        self._clamp()
+        self.evaluations = torch.ones(len(start), dtype=torch.long)
+        now = evaluate(self.images, None)
+        self.loss, self._g, self.terms = now
+        rms = now.gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
+        self._unit = torch.where((rms > 0) & rms.isfinite(), rms, torch.ones_like(rms))
+
+    @property
+    def images(self) -> Tensor:
+        """(B, 3, H, W), the pictures now."""
+        return self._images.detach()
+
+    @torch.no_grad()
+    def _clamp(self) -> None:
+        if self._bounds is not None:
+            self._images.clamp_(*self._bounds)
+
+    def step(self) -> None:
+        """Move every picture once."""
+        gradient = self._g / self._unit
+        finite = gradient.isfinite().all(3).all(2).all(1).view(-1, 1, 1, 1)
+        before = self.images.clone()
+        self._images.grad = torch.where(finite, gradient, torch.zeros_like(gradient))
+        self._adam.step()
+        self._images.data = torch.where(finite, self._images.data, before)
+        self._clamp()
+        self.loss, self._g, self.terms = self._evaluate(self.images, None)
+        self.evaluations += 1
+
+
+OPTIMIZERS = ("lbfgs", "adam")

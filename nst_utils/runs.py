@@ -1,0 +1,174 @@
+"""One optimization from start to end, and what comes out of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from nst_utils import checks
+from nst_utils.objective import Objective
+from nst_utils.optimizers import LBFGS, OPTIMIZERS, Adam
+from nst_utils.quick import quick_steps
+
+
+class Step(NamedTuple):
+    """What a callback is told after each step."""
+
+    number: int  # 1, 2, ...
+    images: Tensor  # (B, 3, H, W) on the device; clone it to keep it
+    losses: dict[str, Tensor]  # as in Result.history, each (B,)
+
+
+Callback = Callable[[Step], object]
+
+
+@dataclass
+class Result:
+    """What a run returns.
+
+    Attributes:
+        image: (B, 3, H, W) float32 on the CPU, RGB, 0..1: the pictures.
+        history: name -> (steps, B) float64, the losses after each step in the paper's units:
+            ``content_loss`` (eq. 1), ``style_loss`` (eq. 5), ``total_loss`` (eq. 7), and each term
+            by itself (``content/conv4_2``, ``style/conv1_1``, ...; NaN where a picture has no such
+            term).
+        start: name -> (B,), the same losses before the first step.
+        settings: every setting that was used.
+        device: where it ran. seconds: the optimization alone.
+        evaluations: of loss and gradient; of the picture that needed most.
+        peak_memory_bytes: of the GPU during the run; on a CPU the most that the process has used
+            so far; ``None`` where the system does not tell.
+        interrupted: whether it was stopped (Ctrl-C, or the notebook's stop button).
+    """
+
+    image: Tensor
+    history: dict[str, Tensor]
+    start: dict[str, Tensor]
+    settings: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    seconds: float = 0.0
+    evaluations: int = 0
+    peak_memory_bytes: int | None = None
+    interrupted: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many steps were made."""
+        return len(self.history["total_loss"])
+
+
+def minimize(
+    objective: Objective,
+    start: Tensor,
+    *,
+    steps: int = 300,
+    optimizer: str = "lbfgs",
+    learning_rate: float = 0.02,
+    tolerance: float | None = None,
+    callback: Callback | None = None,
+    progress: bool = True,
+    settings: dict[str, Any] | None = None,
+) -> Result:
+    """Run an optimizer on an objective.
+
+    Args:
+        objective: the table of what is to be matched, one row for each picture.
+        start: (B, 3, H, W), 0..1, where the pictures begin.
+        steps: how often every picture is moved.
+        optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
+        learning_rate: of Adam, on the 0..1 scale.
+        tolerance: stop early once the total loss of every picture fell by less than this fraction
+            over the last ten steps; ``None``, the default, never stops early.
+        callback: called with a :class:`Step` after each step; to stop early, raise
+            ``KeyboardInterrupt``.
+        progress: show a bar with the losses.
+        settings: kept in the result.
+
+    An interrupt (Ctrl-C) ends the run and returns the pictures so far.
+    """
+    steps = quick_steps(checks.count("steps", steps))
+    checks.one_of("optimizer", optimizer, OPTIMIZERS)
+    device = objective.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    begun = time.perf_counter()
+    mover = _make_optimizer(optimizer, objective, start.to(device), learning_rate)
+    at_start = objective.paper_losses(mover.terms)
+    history: list[dict[str, Tensor]] = []
+    interrupted = False
+    bar = tqdm(total=steps, disable=not progress, desc="style transfer", mininterval=0.5)
+    try:
+        for number in range(1, steps + 1):
+            mover.step()
+            losses = objective.paper_losses(mover.terms)
+            history.append(losses)
+            _show_losses(bar, losses)
+            if callback is not None:
+                callback(Step(number, mover.images, losses))
+            if tolerance is not None and _has_settled(history, tolerance):
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        bar.close()
+    image = mover.images.float().cpu().clone()
+    return Result(
+        image=image,
+        history={
+            name: torch.stack([losses[name] for losses in history])
+            if history
+            else torch.zeros(0, len(image), dtype=torch.float64)
+            for name in at_start
+        },
+        start=at_start,
+        settings=dict(settings or {}),
+        device=str(device),
+        seconds=time.perf_counter() - begun,
+        evaluations=int(mover.evaluations.max()),
+        peak_memory_bytes=_peak_memory(device),
+        interrupted=interrupted,
+    )
+
+
+def _make_optimizer(
+    name: str, objective: Objective, start: Tensor, learning_rate: float
+) -> LBFGS | Adam:
+    if name == "lbfgs":
+        return LBFGS(objective.evaluate, start)
+    rate = checks.weight("learning_rate", learning_rate)
+    return Adam(objective.evaluate, start, learning_rate=rate)
+
+
+def _show_losses(bar: tqdm, losses: dict[str, Tensor]) -> None:
+    """The losses of the pictures, averaged, beside the bar."""
+    shown = {
+        name.removesuffix("_loss"): f"{losses[name].mean().item():.3g}"
+        for name in ("content_loss", "style_loss", "total_loss")
+    }
+    bar.set_postfix(shown, refresh=False)
+    bar.update()
+
+
+def _has_settled(history: list[dict[str, Tensor]], tolerance: float, window: int = 10) -> bool:
+    if len(history) <= window:
+        return False
+    before, now = history[-1 - window]["total_loss"], history[-1]["total_loss"]
+    return bool((before - now <= tolerance * before.abs()).all())
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # KiB elsewhere
