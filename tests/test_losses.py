@@ -1,0 +1,167 @@
+"""Every equation against plain NumPy, and the two gradients as the paper writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nst_utils.losses import (
+    content_loss,
+    content_loss_gradient,
+    gram_matrix,
+    style_loss,
+    style_loss_gradient,
+    total_loss,
+    weighted_style_loss,
+)
+
+shapes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
+
+
+def responses(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Responses as a network gives them: about half of them zero."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).relu()
+
+
+def as_matrix(F: Tensor) -> np.ndarray:
+    """(N, M) of one image, as the paper writes it."""
+    return F.reshape(F.shape[0], -1).numpy()
+
+
+def gram_by_loops(F: np.ndarray) -> np.ndarray:
+    """Equation 3, letter by letter."""
+    N, M = F.shape
+    G = np.zeros((N, N))
+    for i in range(N):
+        for j in range(N):
+            for k in range(M):
+                G[i, j] += F[i, k] * F[j, k]
+    return G
+
+
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_equation_1_sums_the_squared_differences(shape: tuple[int, ...], seed: int) -> None:
+    F, P = responses(shape, seed), responses(shape, seed + 1)
+    for image, value in enumerate(content_loss(F, P, reduction="sum")):
+        f, p = as_matrix(F[image]), as_matrix(P[image])
+        expected = 0.5 * sum(
+            (f[i, j] - p[i, j]) ** 2 for i in range(f.shape[0]) for j in range(f.shape[1])
+        )
+        assert value == pytest.approx(expected, abs=1e-12)
+
+
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_the_mean_is_the_sum_over_n_times_m(shape: tuple[int, ...], seed: int) -> None:
+    F, P = responses(shape, seed), responses(shape, seed + 1)
+    values = shape[1] * shape[2] * shape[3]
+    torch.testing.assert_close(content_loss(F, P), content_loss(F, P, "sum") / values)
+
+
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_equation_3_is_the_inner_product_of_filters(shape: tuple[int, ...], seed: int) -> None:
+    F = responses(shape, seed)
+    for image, G in enumerate(gram_matrix(F)):
+        np.testing.assert_allclose(G.numpy(), gram_by_loops(as_matrix(F[image])), atol=1e-12)
+
+
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_equation_4_compares_gram_matrices(shape: tuple[int, ...], seed: int) -> None:
+    F, A = responses(shape, seed), responses(shape, seed + 1)
+    N, M = shape[1], shape[2] * shape[3]
+    for image, value in enumerate(style_loss(F, A)):
+        G = gram_by_loops(as_matrix(F[image]))
+        target = gram_by_loops(as_matrix(A[image]))
+        expected = ((G - target) ** 2).sum() / (4 * N**2 * M**2)
+        assert value == pytest.approx(expected, rel=1e-9, abs=1e-15)
+
+
+def test_style_loss_takes_features_or_their_gram_matrix() -> None:
+    F, A = responses((2, 4, 3, 5), 0), responses((2, 4, 3, 5), 1)
+    torch.testing.assert_close(style_loss(F, A), style_loss(F, gram_matrix(A)))
+
+
+def test_a_painting_of_another_size_is_divided_by_its_own_positions() -> None:
+    """A painting tiled twice has the same statistics, so the same loss."""
+    F, A = responses((1, 4, 6, 6), 0), responses((1, 4, 6, 6), 1)
+    tiled = torch.cat([A, A], dim=3)
+    torch.testing.assert_close(style_loss(F, tiled), style_loss(F, A))
+    torch.testing.assert_close(style_loss(F, gram_matrix(tiled), positions=72), style_loss(F, A))
+
+
+def test_a_gram_matrix_forgets_place() -> None:
+    F = responses((1, 4, 5, 5), 0)
+    shuffled = F.flatten(2)[:, :, torch.randperm(25)].view_as(F)
+    torch.testing.assert_close(gram_matrix(F), gram_matrix(shuffled))
+    assert content_loss(F, shuffled).item() > 0.01
+
+
+def test_equations_5_and_7_weigh_and_add() -> None:
+    layers = torch.tensor([[1.0, 2.0, 4.0], [0.0, 1.0, 0.5]], dtype=torch.float64)
+    weights = [0.5, 0.25, 0.25]
+    style = weighted_style_loss(layers, weights)
+    np.testing.assert_allclose(style, layers.numpy() @ np.array(weights))
+    content = torch.tensor([3.0, 5.0], dtype=torch.float64)
+    np.testing.assert_allclose(total_loss(content, style, 1e-3, 2.0), [3e-3 + 4.0, 5e-3 + 0.75])
+
+
+def gradient_before_relu(loss: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """dL/dF as autograd sees it: through the ReLU that made F."""
+    z = z.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(loss(z.relu()).sum(), z)
+    return gradient
+
+
+@given(shapes, st.integers(0, 1000), st.sampled_from(["mean", "sum"]))
+@settings(deadline=None, max_examples=30)
+def test_equation_2_is_the_gradient_of_equation_1(
+    shape: tuple[int, ...], seed: int, reduction: str
+) -> None:
+    z = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    P = responses(shape, seed + 1)
+    expected = gradient_before_relu(lambda F: content_loss(F, P, reduction), z)
+    torch.testing.assert_close(content_loss_gradient(z.relu(), P, reduction), expected)
+
+
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_equation_6_is_the_gradient_of_equation_4(shape: tuple[int, ...], seed: int) -> None:
+    z = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    A = gram_matrix(responses(shape, seed + 1))
+    expected = gradient_before_relu(lambda F: style_loss(F, A), z)
+    torch.testing.assert_close(style_loss_gradient(z.relu(), A), expected)
+
+
+def test_equation_6_reads_as_the_paper_prints_it() -> None:
+    """1 / (N^2 M^2) (F^T (G - A))_ji, with F as an (N, M) matrix."""
+    F, A = responses((1, 3, 2, 4), 0), gram_matrix(responses((1, 3, 2, 4), 1))
+    f, difference = as_matrix(F[0]), (gram_matrix(F) - A)[0].numpy()
+    printed = (f.T @ difference).T / (3**2 * 8**2) * (f > 0)
+    np.testing.assert_allclose(as_matrix(style_loss_gradient(F, A)[0]), printed, atol=1e-15)
+
+
+def test_images_of_a_batch_do_not_influence_one_another() -> None:
+    F, A = responses((3, 4, 5, 5), 0), responses((1, 4, 5, 5), 1)
+    for loss in (content_loss, style_loss):
+        one_by_one = torch.cat([loss(F[i : i + 1], A) for i in range(3)])
+        torch.testing.assert_close(loss(F, A), one_by_one)
+
+
+def test_wrong_shapes_and_reductions_are_sentences() -> None:
+    F = responses((1, 3, 4, 4), 0)
+    with pytest.raises(ValueError, match="same size"):
+        content_loss(F, responses((1, 3, 4, 5), 0))
+    with pytest.raises(ValueError, match="same layer"):
+        style_loss(F, responses((1, 2, 4, 4), 0))
+    with pytest.raises(ValueError, match="'mean' or 'sum'"):
+        content_loss(F, F, reduction="median")
