@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -29,18 +30,20 @@ def one_of(what: str, name: str, known: Sequence[str]) -> str:
     return name
 
 
-def count(what: str, value: object, least: int = 1) -> int:
-    """Return ``value`` as an int of at least ``least``, else raise ``ValueError``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{what} must be a whole number of at least {least}, got {value!r}")
-    return value
+def count(what: str, value: object, least: int = 1, most: float = math.inf) -> int:
+    """Return ``value`` as an int from ``least`` to ``most``, else raise ``ValueError``."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)  # NumPy's integers too
+    if not whole or not least <= int(value) <= most:  # type: ignore[call-overload]
+        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ValueError(f"{what} must be a whole number {limits}, got {value!r}")
+    return int(value)  # type: ignore[call-overload]
 
 
 def weight(what: str, value: object) -> float:
     """Return ``value`` as a finite float that is not negative, else raise ``ValueError``."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise ValueError(f"{what} must be a number, got {value!r}") from None
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"{what} must be a finite number of at least 0, got {value!r}")
@@ -56,6 +59,8 @@ def images(what: str, value: object) -> Tensor:
         )
     if not value.is_floating_point():
         raise ValueError(f"{what} must hold floats from 0 to 1, got {value.dtype}")
+    if not value.numel():
+        raise ValueError(f"{what} is empty, of shape {tuple(value.shape)}; load the picture again")
     if not torch.isfinite(value).all():
         raise ValueError(f"{what} holds NaN or infinite values; load the picture again")
     return value
@@ -71,6 +76,8 @@ def device(name: str | torch.device = "auto") -> torch.device:
         name = str(name)
     kind, _, index = name.partition(":")
     one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
+    if name != kind and (kind == "auto" or not index.isdecimal()):
+        raise ValueError(f"device '{name}' is not there; use 'auto', 'cpu', 'cuda' or 'cuda:1'")
     if kind == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -80,7 +87,7 @@ def device(name: str | torch.device = "auto") -> torch.device:
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise ValueError("device 'cuda' is not available here; use 'auto' or 'cpu'")
-        if index and (not index.isdigit() or int(index) >= torch.cuda.device_count()):
+        if index and int(index) >= torch.cuda.device_count():
             raise ValueError(
                 f"device '{name}' is not there; this machine has cuda:0 to "
                 f"cuda:{torch.cuda.device_count() - 1}"

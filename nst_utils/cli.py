@@ -6,18 +6,17 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from torch import Tensor
 
 from nst_utils import __version__, checks
 from nst_utils.doctor import doctor
-from nst_utils.images import check_output, load_image, samples, save_image
+from nst_utils.images import MAX_SEED, check_output, load_image, samples, save_image
 from nst_utils.losses import CONTENT_REDUCTIONS
-from nst_utils.networks import POOLINGS, VGG19
+from nst_utils.networks import POOLINGS, VGG19, check_layers
 from nst_utils.optimizers import OPTIMIZERS
-from nst_utils.paths import check_writable, write_whole
+from nst_utils.paths import check_writable, user_path, write_whole
 from nst_utils.presets import NETWORKS, preset, preset_table
 from nst_utils.runs import Result
 from nst_utils.synthesis import (
@@ -36,17 +35,22 @@ INTERRUPTED = 130
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line instead of argparse's usage dump."""
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(BAD_INPUT)
+        raise SystemExit(_refuse(f"{message} (see {self.prog} --help)"))
 
 
-def _whole(least: int) -> Callable[[str], int]:
+def _refuse(message: object) -> int:
+    """Say on one line what is wrong; return the exit code."""
+    print("nst:", " ".join(str(message).splitlines()), file=sys.stderr)
+    return BAD_INPUT
+
+
+def _whole(least: int, most: int = 10**9) -> Callable[[str], int]:
     def convert(text: str) -> int:
         try:
-            return checks.count("it", int(text), least)
+            return checks.count("it", int(text), least, most)
         except ValueError:
             raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {least}, got '{text}'"
+                f"must be a whole number from {least} to {most}, got '{text}'"
             ) from None
 
     return convert
@@ -55,18 +59,19 @@ def _whole(least: int) -> Callable[[str], int]:
 def _weight(text: str) -> float:
     try:
         return checks.weight("it", text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be a finite number of at least 0, got '{text}'"
-        ) from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _layers(text: str) -> list[str]:
+    try:
+        return check_layers([name.strip() for name in text.split(",") if name.strip()])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _name_sets(text: str) -> list[list[str]]:
-    return [_names(part) for part in text.split(";") if part.strip()]
+def _layer_sets(text: str) -> list[list[str]]:
+    return [_layers(part) for part in text.split(";") if part.strip()] or [_layers("")]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,8 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("style", metavar="STYLE", help="painting: a file or a bundled name")
     sub.add_argument("--content-weight", type=_weight, help="alpha (preset paper: 1e-3)")
     sub.add_argument("--style-weight", type=_weight, help="beta (1)")
-    sub.add_argument("--content-layers", type=_names, help="comma separated (conv4_2)")
-    sub.add_argument("--style-layers", type=_names, help="comma separated (conv1_1,...,conv5_1)")
+    sub.add_argument("--content-layers", type=_layers, help="comma separated (conv4_2)")
+    sub.add_argument("--style-layers", type=_layers, help="comma separated (conv1_1,...,conv5_1)")
     sub.add_argument("--content-reduction", choices=CONTENT_REDUCTIONS, help="of eq. 1 (mean)")
     sub.add_argument("--init", metavar="noise|content|style|FILE", help="where it begins (noise)")
     sub.add_argument("--preset", default="paper", help="complete settings by name (paper)")
@@ -96,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("reconstruct-content", _reconstruct_content, "figure 1, top: one layer at a time")
     sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
-    sub.add_argument("--layers", type=_names, default=list(RECONSTRUCTION_LAYERS))
+    sub.add_argument("--layers", type=_layers, default=list(RECONSTRUCTION_LAYERS))
     sub.set_defaults(preset="paper")
     _add_run_options(sub)
 
@@ -104,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
     sub.add_argument(
         "--layer-sets",
-        type=_name_sets,
+        type=_layer_sets,
         default=[list(layers) for layers in STYLE_LAYER_SETS],
         help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
     )
@@ -113,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     command("presets", _presets, "print every preset's settings")
     command("samples", _samples, "print the bundled pictures, which can be used by name")
-    sub = command("doctor", _doctor, "check this installation")
+    sub = command("doctor", lambda args: doctor(args.device), "check this installation")
     sub.add_argument("--device", default="auto")
     return parser
 
@@ -128,7 +133,7 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--network", choices=tuple(NETWORKS), help="(vgg19)")
     sub.add_argument("--weights", metavar="bundled|torchvision|FILE", help="(bundled)")
     sub.add_argument("--plain", action="store_true", help="do not normalize the network")
-    sub.add_argument("--seed", type=_whole(0), default=0, help="of the noise (0)")
+    sub.add_argument("--seed", type=_whole(0, MAX_SEED), default=0, help="of the noise (0)")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
     sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
@@ -139,18 +144,22 @@ def _overrides(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}
 
 
+def _network_settings(args: argparse.Namespace) -> dict[str, Any]:
+    settings = preset(args.preset).network_settings() | _overrides(args, ("weights", "pooling"))
+    return settings | {"normalized": settings["normalized"] and not args.plain}
+
+
 def _network(args: argparse.Namespace) -> VGG19:
-    chosen = preset(args.preset)
-    settings = chosen.network_settings() | _overrides(args, ("weights", "pooling"))
-    settings["normalized"] = settings["normalized"] and not args.plain
-    return NETWORKS[args.network or chosen.network](**settings)
+    return NETWORKS[args.network or preset(args.preset).network](**_network_settings(args))
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Everything that could fail after the run, before it."""
-    check_output(args.output)
+    output = check_output(args.output)
     if args.report:
-        check_writable(Path(args.report).expanduser())
+        check_writable(user_path(args.report))
+        if user_path(args.report).resolve() == output.resolve():
+            raise ValueError(f"--output and --report are both {output}; name two files")
     preset(args.preset)
     args.device = str(checks.device(args.device))
 
@@ -163,31 +172,35 @@ def _transfer(args: argparse.Namespace) -> int:
     settings |= _overrides(args, names)
     init: str | Tensor = settings.pop("init")
     if isinstance(init, str) and init not in INITS:
-        init = load_image(init, (content.shape[2], content.shape[3]))
+        try:
+            init = load_image(init, (content.shape[2], content.shape[3]))
+        except FileNotFoundError as error:
+            raise ValueError(f"--init is {', '.join(INITS)} or a picture; {error}") from None
+    if not settings["content_weight"] and not settings["style_weight"]:
+        raise ValueError("--content-weight and --style-weight are both 0; raise one of them")
     result = transfer(
         content, style, net=_network(args), init=init, progress=not args.quiet, **settings
     )
     return _finish(args, result)
 
 
-def _run_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """What a reconstruction takes of a preset and of the options."""
+def _reconstruction(args: argparse.Namespace) -> tuple[Tensor, dict[str, Any]]:
+    """The picture of a reconstruction, and what it takes of a preset and of the options."""
+    _check_outputs(args)
+    image = load_image(args.image, args.size)
     names = ("optimizer", "learning_rate", "steps")
     chosen = {name: getattr(preset(args.preset), name) for name in names}
-    return chosen | _overrides(args, (*names, "seed", "device"))
+    chosen |= _overrides(args, (*names, "seed", "device"))
+    return image, chosen | {"net": _network(args), "progress": not args.quiet}
 
 
 def _reconstruct_content(args: argparse.Namespace) -> int:
-    _check_outputs(args)
-    image = load_image(args.image, args.size)
-    options = _run_settings(args) | {"net": _network(args), "progress": not args.quiet}
+    image, options = _reconstruction(args)
     return _finish(args, reconstruct_content(image, args.layers, **options))
 
 
 def _reconstruct_style(args: argparse.Namespace) -> int:
-    _check_outputs(args)
-    image = load_image(args.image, args.size)
-    options = _run_settings(args) | {"net": _network(args), "progress": not args.quiet}
+    image, options = _reconstruction(args)
     return _finish(args, reconstruct_style(image, args.layer_sets, **options))
 
 
@@ -196,7 +209,7 @@ def _finish(args: argparse.Namespace, result: Result) -> int:
     path = save_image(result.image, args.output)
     if args.report:
         text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
-        write_whole(Path(args.report).expanduser(), lambda file: file.write(text.encode()))
+        write_whole(user_path(args.report), lambda file: file.write(text.encode()))
     if not args.quiet:
         print(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
     if result.interrupted:
@@ -207,9 +220,12 @@ def _finish(args: argparse.Namespace, result: Result) -> int:
 
 def _report(args: argparse.Namespace, result: Result) -> dict[str, Any]:
     """The report; for one picture its losses are lists of numbers, for several lists of lists."""
-    asked = {k: v for k, v in vars(args).items() if k not in ("run", "quiet") and v is not None}
+    left_out = ("run", "quiet", "plain")
+    asked = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
+    config = result.settings | asked | _network_settings(args)  # asked: the pictures' names
+    config["network"] = args.network or preset(args.preset).network
     report: dict[str, Any] = {
-        "config": asked | result.settings,
+        "config": config | {"network_description": result.settings["network"]},
         "device": result.device,
         "seconds": result.seconds,
         "evaluations": result.evaluations,
@@ -236,18 +252,17 @@ def _samples(_: argparse.Namespace) -> int:
     return 0
 
 
-def _doctor(args: argparse.Namespace) -> int:
-    return doctor(args.device)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted."""
     try:
         args = build_parser().parse_args(argv)
         return int(args.run(args))
-    except (ValueError, FileNotFoundError) as error:
-        print(f"nst: {error}", file=sys.stderr)
-        return BAD_INPUT
+    except (ValueError, OSError) as error:
+        return _refuse(error)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        return _refuse("there is not enough memory for this; use a smaller --size")
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
     except KeyboardInterrupt:

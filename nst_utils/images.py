@@ -8,7 +8,6 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -17,12 +16,13 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from nst_utils import checks
-from nst_utils.paths import check_writable, data_file, write_whole
+from nst_utils.paths import check_writable, data_file, user_path, write_whole
 from nst_utils.quick import quick_size
 
 # A picture with more pixels is refused before they are unpacked: a decompression bomb is a small
 # file that says it is a huge picture. 10000 x 10000 passes.
 MAX_PIXELS = 100_000_000
+MAX_SEED = 2**64 - 1
 OUTPUT_FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -83,9 +83,9 @@ def load_image(source: str | Path, size: int | tuple[int, int] | None = None) ->
     """
     if isinstance(size, tuple):
         for side in size:
-            checks.count("size", side)
+            checks.count("size", side, most=MAX_PIXELS)
     elif size is not None:
-        size = quick_size(checks.count("size", size))
+        size = quick_size(checks.count("size", size, most=MAX_PIXELS))
     path = _find(source)
     picture = _open(path)
     if min(picture.size) < 2:
@@ -93,19 +93,22 @@ def load_image(source: str | Path, size: int | tuple[int, int] | None = None) ->
             f"{path} is {picture.width}x{picture.height} px: too small to be a picture; "
             "choose a larger one"
         )
-    array = _to_rgb_array(picture)
+    try:
+        array = _to_rgb_array(picture)
+    except Exception as error:  # modes that Pillow cannot convert, MemoryError
+        raise ValueError(f"{path} cannot be converted to RGB ({error}); save it as PNG") from None
     image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
     return image if size is None else resize(image, size)
 
 
 def _find(source: str | Path) -> Path:
-    path = Path(source).expanduser()
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a picture file in it")
-    if path.exists():
+    path = user_path(source)
+    if path.exists() and not path.is_dir():
         return path
     if str(source) in samples():
         return samples()[str(source)].path
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a picture file in it")
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"there is no picture {path}; check the path")
     raise FileNotFoundError(
@@ -122,24 +125,15 @@ def _open(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own bomb warning, EXIF and TIFF chatter
             picture = Image.open(path)
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(
-                    f"{path} says it is {width}x{height} px, more than the {MAX_PIXELS:,} pixels "
-                    "that are read; scale it down first"
-                )
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
             picture.load()
             return ImageOps.exif_transpose(picture)
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not a picture that can be read; use PNG or JPEG") from None
-    except ValueError as error:
-        if str(path) in str(error):
-            raise
-        raise ValueError(f"{path} is damaged ({error}); save or download it again") from None
     except Image.DecompressionBombError:
         raise ValueError(
-            f"{path} says it is larger than the {MAX_PIXELS:,} pixels that are read; "
-            "scale it down first"
+            f"{path} has more than the {MAX_PIXELS:,} pixels that are read; scale it down first"
         ) from None
     except PermissionError:
         raise ValueError(f"{path} may not be read; change its permissions") from None
@@ -152,9 +146,10 @@ def _to_rgb_array(picture: Image.Image) -> np.ndarray:
     """(H, W, 3) float32, 0..1, from a picture of any mode."""
     if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
         gray = np.asarray(picture, dtype=np.float32)
+        gray = np.nan_to_num(gray, posinf=0.0, neginf=0.0)
         # 16-bit files give 0..65535; a float TIFF usually holds 0..1 or 0..255.
         top = 65535.0 if picture.mode != "F" else max(1.0, 255.0 * float(gray.max() > 1))
-        gray = np.clip(np.nan_to_num(gray) / top, 0, 1)
+        gray = np.clip(gray / top, 0, 1)
         return np.repeat(gray[:, :, None], 3, axis=2)
     picture = _to_srgb(picture)
     if picture.has_transparency_data:
@@ -166,11 +161,14 @@ def _to_rgb_array(picture: Image.Image) -> np.ndarray:
 def _to_srgb(picture: Image.Image) -> Image.Image:
     """Convert an embedded color profile (Adobe RGB, Display P3, a press's CMYK) to sRGB."""
     profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "CMYK"):
+    if profile and picture.mode == "P":
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if not profile or picture.mode not in ("L", "RGB", "RGBA", "CMYK"):
         return picture
+    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
     try:
         converted = ImageCms.profileToProfile(
-            picture, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            picture, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode=mode
         )
     except (ImageCms.PyCMSError, OSError):
         return picture  # a damaged profile: the pixels are still good
@@ -184,12 +182,16 @@ def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     """
     height, width = image.shape[-2:]
     if isinstance(size, tuple):
+        if len(size) != 2:
+            raise ValueError(f"size must be one number or (height, width), got {size}")
         target = size
     else:
         scale = size / max(height, width)
         target = (max(1, round(height * scale)), max(1, round(width * scale)))
     if target == (height, width):
         return image
+    if target[0] * target[1] > MAX_PIXELS:
+        raise ValueError(f"size {size} is more than {MAX_PIXELS:,} pixels; choose a smaller one")
     scaled = fn.interpolate(image, target, mode="bicubic", antialias=True, align_corners=False)
     return scaled.clamp(0, 1)
 
@@ -207,17 +209,15 @@ def output_format(path: str | Path) -> str:
 def check_output(path: str | Path) -> Path:
     """Raise now what :func:`save_image` would raise after a long run; return the path."""
     output_format(path)
-    target = Path(path).expanduser()
+    target = user_path(path)
     check_writable(target)
     return target
 
 
 def to_pil(image: Tensor) -> Image.Image:
     """One picture as a PIL image; several, (B, 3, H, W), side by side with a white gap."""
+    image = checks.images("the picture", image.unsqueeze(0) if image.ndim == 3 else image)
     image = image.detach().float().cpu()
-    if image.ndim == 3:
-        image = image.unsqueeze(0)
-    checks.images("the picture", image)
     gap = torch.ones(3, image.shape[2], 8)
     strip = [part for one in image for part in (one, gap)][:-1]
     array = torch.cat(strip, dim=2).clamp(0, 1).mul(255).round().byte()
@@ -237,27 +237,27 @@ def save_image(image: Tensor, path: str | Path) -> Path:
     """
     target = check_output(path)
     picture = to_pil(image)
-    options = {"quality": 95, "subsampling": 0} if output_format(path) == "JPEG" else {}
-    if output_format(path) == "WEBP":
-        options = {"quality": 95}
-
-    def write(file: BinaryIO) -> None:
-        picture.save(file, format=output_format(path), **options)
-
-    write_whole(target, write)
+    kind = output_format(path)
+    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    write_whole(target, lambda file: picture.save(file, format=kind, **options))
     return target
 
 
-def noise_image(height: int, width: int, seed: int = 0, std: float = 0.1) -> Tensor:
+def noise_image(height: int, width: int, seed: int = 0, std: float = 1 / 255) -> Tensor:
     """White noise around middle gray: the paper's starting point.
 
+    The default strength, one gray level, is that of the authors' code. Stronger noise does no good:
+    the network hardly sees the finest frequencies, so what the start holds of them stays in the
+    picture as grain (at a standard deviation of 0.1 it is plain to see, at the same loss).
+
     Args:
-        height, width: pixels. seed: the same seed gives the same noise on every device.
+        height, width: pixels.
+        seed: the same seed gives the same noise on every device.
         std: standard deviation of each value on the 0..1 scale.
 
     Returns:
         (1, 3, height, width) float32 on the CPU, clamped to 0..1.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(checks.count("seed", seed, 0, MAX_SEED))
     noise = torch.randn(1, 3, height, width, generator=generator)
     return (0.5 + std * noise).clamp(0, 1)

@@ -190,8 +190,8 @@ def vgg19(
             come with them; for other weights they are measured on the bundled pictures, which
             takes some seconds.
         precision: ``"float32"``; ``"bfloat16"``, in which the convolutions take half the time on
-            processors made for it, and the losses differ by some hundred-thousandths (Gram
-            matrices, losses and the picture stay float32); or ``"auto"``, the fastest of the two.
+            processors made for it (Gram matrices, losses and the picture stay float32; see
+            benchmarks/ for what it costs); or ``"auto"``, the faster of the two.
         preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
 
     Raises:

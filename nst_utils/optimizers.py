@@ -160,7 +160,7 @@ class LBFGS:
         """
         slot = self._steps % len(self._s)
         curvature, yy = _dot(s, y), _dot(y, y)
-        good = (curvature > 1e-10 * yy) & (yy > 0) & curvature.isfinite()
+        good = (curvature > 1e-8 * (_dot(s, s) * yy).sqrt()) & curvature.isfinite()
         self._s[slot], self._y[slot] = s, y
         self._rho[slot] = torch.where(good, 1 / curvature, torch.zeros_like(curvature))
         self._scaling = torch.where(good, curvature / yy, self._scaling)

@@ -26,6 +26,21 @@ def data_file(relative: str) -> Path:
     )
 
 
+def user_path(path: str | Path) -> Path:
+    """``path`` with ``~`` expanded; ``ValueError`` for one that no file can have or be read at."""
+    expanded = Path(path)
+    try:
+        expanded = expanded.expanduser()
+        expanded.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # whoever asked knows what that means
+    except (OSError, RuntimeError, ValueError) as error:
+        shown = str(path) if len(str(path)) < 200 else f"{str(path)[:60]}..."
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{shown} cannot be used as a path ({reason}); choose another") from None
+    return expanded
+
+
 def check_writable(path: Path) -> None:
     """Raise before a long run, not after it, where ``path`` could not be written.
 
@@ -33,6 +48,8 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file in it, for instance {path / 'out.png'}")
+    if path.exists() and not path.is_file():  # a device, a pipe: replacing it would destroy it
+        raise ValueError(f"{path} is no regular file; choose another output path")
     folder = path.parent
     if not folder.exists():
         raise FileNotFoundError(f"the folder {folder} does not exist; make it, or write elsewhere")
@@ -47,7 +64,7 @@ def check_writable(path: Path) -> None:
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file by ``write(binary_file)``: the whole file appears, or nothing changes."""
     check_writable(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".nst-")
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -55,8 +72,9 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as error:
-        raise ValueError(f"{path} could not be written ({error.strerror or error})") from None
+    except (OSError, ValueError) as error:  # Pillow raises either where a format has limits
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path} could not be written ({reason}); choose another path") from None
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

@@ -6,13 +6,14 @@ script, ``figure.savefig("name.png")``. White ground, so that they read in light
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from nst_utils import checks
 from nst_utils.runs import Result
 
 
@@ -38,7 +39,7 @@ def show(
         raise ValueError("there is no picture to show")
     if titles is not None and len(titles) != len(pictures):
         raise ValueError(f"{len(titles)} titles for {len(pictures)} pictures; give one for each")
-    columns = min(columns or 5, len(pictures))
+    columns = min(5 if columns is None else checks.count("columns", columns), len(pictures))
     rows = -(-len(pictures) // columns)
     aspect = max(picture.shape[1] / picture.shape[2] for picture in pictures)
     size = (columns * width, rows * (width * aspect + (0.3 if titles else 0.05)))
@@ -60,11 +61,13 @@ def plot_history(result: Result, picture: int | None = None) -> Figure:
         picture: which row of the batch; by default the first, and the total of all others thinly.
 
     Raises:
-        ValueError: the run made no step.
+        ValueError: the run made no step, or has no such picture.
     """
     if not result.steps:
         raise ValueError("the run made no step, so there is no history to draw")
     row = picture or 0
+    if not 0 <= row < result.image.shape[0]:
+        raise ValueError(f"there is no picture {row}; the run made {result.image.shape[0]}")
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
     total = torch.cat([result.start["total_loss"][None], result.history["total_loss"]])
     if picture is None:
@@ -96,6 +99,10 @@ def _pictures(images: Tensor | Result | Sequence[Tensor | Result]) -> list[Tenso
         if batch.ndim != 4 or batch.shape[1] != 3:
             raise ValueError(f"a picture has shape (3, H, W) or (B, 3, H, W), got {images.shape}")
         return list(batch.detach().float().cpu().clamp(0, 1))
+    if isinstance(images, str) or not isinstance(images, Iterable):
+        raise ValueError(
+            f"pictures are tensors as load_image gives them, or results; got {images!r:.60}"
+        )
     return [picture for each in images for picture in _pictures(each)]
 
 

@@ -95,6 +95,8 @@ def minimize(
     """
     steps = quick_steps(checks.count("steps", steps))
     checks.one_of("optimizer", optimizer, OPTIMIZERS)
+    if tolerance is not None:
+        checks.weight("tolerance", tolerance)
     device = objective.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

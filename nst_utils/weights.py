@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nst_utils import checks
-from nst_utils.paths import data_file
+from nst_utils.paths import data_file, user_path
 
 BUNDLED_FILE = "weights/vgg19.safetensors"
 BUNDLED_SHA256 = "09789025048d817ed1f3d8201de79eb14c5b34c89f034505d70be3db93ec40b6"
@@ -92,7 +93,7 @@ def load_weights(source: str | Path = "bundled", preprocessing: str | None = Non
     if str(source) == "torchvision":
         state = _download_torchvision()
         return _from_state_dict(state, "torchvision's VGG-19, IMAGENET1K_V1", preprocessing)
-    path = Path(source).expanduser()
+    path = user_path(source)
     return _from_state_dict(_read_file(path), path.name, preprocessing)
 
 
@@ -115,14 +116,19 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on unusual pickles
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ValueError(
             f"{path} holds more than tensors (pickled code), which is not loaded; save its state "
             "dict with safetensors, or with torch.save(model.state_dict(), ...)"
         ) from None
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as a state dict ({_first_line(error)})") from None
+        raise ValueError(
+            f"{path} cannot be read as a state dict ({type(error).__name__}: "
+            f"{_first_line(error)}); save it again with torch.save(model.state_dict(), ...)"
+        ) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path} is not a state dict (a dict of tensors by name)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_it_stops_at_the_deepest_layer(
     convolutions = []
     original = fn.conv2d
 
-    def counting(*args: Tensor, **options: int) -> Tensor:
+    def counting(*args: Any, **options: Any) -> Tensor:
         convolutions.append(1)
         return original(*args, **options)
 
@@ -162,13 +163,13 @@ def test_the_mean_activation_of_a_normalized_network_is_1() -> None:
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_the_bundled_means_make_other_photographs_average_about_1(pooling: str) -> None:
-    """None of these is among the photographs that the means were measured on at this size."""
+    """None of these is among the photographs that the means were measured on."""
     names = ("eilean-donan", "schwerin-day", "cincinnati-night", "chenonceau")
     pictures = [nst.load_image(name, size=128) for name in names]
     means = nst.mean_activations(nst.vgg19(pooling=pooling), pictures)
-    for layer in VGG19_LAYERS:
-        assert 0.5 < float(means[layer].mean()) < 2, layer
-        assert 0.4 < float(means[layer].median()) < 2, layer
+    for layer in VGG19_LAYERS[: VGG19_LAYERS.index("conv5_1") + 1]:
+        assert 0.7 < float(means[layer].mean()) < 1.8, layer
+        assert 0.4 < float(means[layer].median()) < 1.8, layer
 
 
 def test_the_bundled_means_are_plausible() -> None:
