@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/nst transfer chenonceau starry-night --output $(DEMO) $(DEMO_OPTIONS)
+	$(BIN)/nst demo --output $(DEMO)
 	@echo "The picture: $(CURDIR)/$(DEMO)"
 
 test: $(STAMP) lint

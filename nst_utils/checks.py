@@ -47,6 +47,8 @@ def weight(what: str, value: object) -> float:
         raise ValueError(f"{what} must be a number, got {value!r}") from None
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"{what} must be a finite number of at least 0, got {value!r}")
+    if number and not 1e-30 <= number <= 1e30:  # or the losses leave what floats can hold
+        raise ValueError(f"{what} must be 0 or from 1e-30 to 1e30, got {value!r}")
     return number
 
 

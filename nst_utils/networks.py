@@ -75,7 +75,7 @@ class VGG19(nn.Module):
         """The responses of the named layers, after the ReLU.
 
         Args:
-            images: (B, 3, H, W), RGB, 0..1.
+            images: (B, 3, H, W), RGB, 0..1; brought to the network's device.
             layers: names such as ``"conv4_2"``; nothing deeper than the deepest is computed.
 
         Returns:
@@ -88,7 +88,7 @@ class VGG19(nn.Module):
         deepest = max(VGG19_LAYERS.index(layer) for layer in wanted)
         self._check_size(images, VGG19_LAYERS[deepest])
         responses: dict[str, Tensor] = {}
-        x = (images * self._scale - self.mean) / self.std
+        x = (images.to(self.mean.device) * self._scale - self.mean) / self.std
         x = x.to(self.conv1_1_kernel.dtype)
         for index, layer in enumerate(VGG19_LAYERS[: deepest + 1]):
             if index and block_of(layer) != block_of(VGG19_LAYERS[index - 1]):
@@ -210,11 +210,11 @@ def vgg19(
 def _dtype(precision: str) -> torch.dtype:
     checks.one_of("precision", precision, PRECISIONS)
     if precision == "auto":
-        precision = "bfloat16" if _has_fast_bfloat16() else "float32"
+        precision = "bfloat16" if has_fast_bfloat16() else "float32"
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def _has_fast_bfloat16() -> bool:
+def has_fast_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; others emulate it, at a loss.
 
     With a GPU at hand the answer is no: float32 is fast there.

@@ -215,7 +215,7 @@ class Objective:
         ``content_loss`` (eq. 1 over the content layers), ``style_loss`` (eq. 5), ``total_loss``
         (eq. 7) and every column by itself.
         """
-        values = terms.detach().to("cpu", torch.float64)
+        values = terms.detach().cpu().double()
         present = torch.where(self.layer_weights > 0, values, torch.zeros_like(values))
         content = (present * self.layer_weights)[:, self._is_content].sum(1)
         style = weighted_style_loss(

@@ -1,0 +1,159 @@
+"""What each command of ``nst`` does, once its options are parsed (see :mod:`nst_utils.cli`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from nst_utils import checks
+from nst_utils.images import check_output, load_image, samples, save_image
+from nst_utils.networks import VGG19, has_fast_bfloat16
+from nst_utils.paths import check_writable, user_path, write_whole
+from nst_utils.presets import NETWORKS, preset, preset_table
+from nst_utils.runs import Result
+from nst_utils.synthesis import INITS, reconstruct_content, reconstruct_style, transfer
+
+INTERRUPTED = 130
+
+
+def _overrides(args: Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """The options that were given on the command line."""
+    return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+
+
+def _network_settings(args: Namespace) -> dict[str, Any]:
+    settings = preset(args.preset).network_settings() | _overrides(
+        args, ("weights", "pooling", "precision")
+    )
+    return settings | {"normalized": settings["normalized"] and not args.plain}
+
+
+def _network(args: Namespace) -> VGG19:
+    return NETWORKS[args.network or preset(args.preset).network](**_network_settings(args))
+
+
+def _check_outputs(args: Namespace) -> None:
+    """Everything that could fail after the run, before it."""
+    output = check_output(args.output)
+    if args.report:
+        check_writable(user_path(args.report))
+        if user_path(args.report).resolve() == output.resolve():
+            raise ValueError(f"--output and --report are both {output}; name two files")
+    preset(args.preset)
+    args.device = str(checks.device(args.device))
+
+
+def transfer_command(args: Namespace) -> int:
+    _check_outputs(args)
+    content, style = load_image(args.content, args.size), load_image(args.style, args.size)
+    settings = preset(args.preset).transfer_settings()
+    names = (*settings, "seed", "device")
+    settings |= _overrides(args, names)
+    init: str | Tensor = settings.pop("init")
+    if isinstance(init, str) and init not in INITS:
+        try:
+            init = load_image(init, (content.shape[2], content.shape[3]))
+        except FileNotFoundError as error:
+            raise ValueError(f"--init is {', '.join(INITS)} or a picture; {error}") from None
+    if not settings["content_weight"] and not settings["style_weight"]:
+        raise ValueError("--content-weight and --style-weight are both 0; raise one of them")
+    result = transfer(
+        content, style, net=_network(args), init=init, progress=not args.quiet, **settings
+    )
+    return _finish(args, result)
+
+
+def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
+    """The picture of a reconstruction, and what it takes of a preset and of the options."""
+    _check_outputs(args)
+    image = load_image(args.image, args.size)
+    names = ("optimizer", "learning_rate", "steps")
+    chosen = {name: getattr(preset(args.preset), name) for name in names}
+    chosen |= _overrides(args, (*names, "seed", "device"))
+    return image, chosen | {"net": _network(args), "progress": not args.quiet}
+
+
+def reconstruct_content_command(args: Namespace) -> int:
+    image, options = _reconstruction(args)
+    return _finish(args, reconstruct_content(image, args.layers, **options))
+
+
+def reconstruct_style_command(args: Namespace) -> int:
+    image, options = _reconstruction(args)
+    return _finish(args, reconstruct_style(image, args.layer_sets, **options))
+
+
+def _finish(args: Namespace, result: Result) -> int:
+    """Write the picture, then the report; say where they are."""
+    path = save_image(result.image, args.output)
+    if args.report:
+        text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
+        write_whole(user_path(args.report), lambda file: file.write(text.encode()))
+    if not args.quiet:
+        print(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
+    if result.interrupted:
+        print(f"nst: interrupted; the picture so far is in {path}", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _report(args: Namespace, result: Result) -> dict[str, Any]:
+    """The report; for one picture its losses are lists of numbers, for several lists of lists."""
+    left_out = ("run", "quiet", "plain")
+    asked = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
+    config = result.settings | asked | _network_settings(args)  # asked: the pictures' names
+    config["network"] = args.network or preset(args.preset).network
+    report: dict[str, Any] = {
+        "config": config | {"network_description": result.settings["network"]},
+        "device": result.device,
+        "seconds": result.seconds,
+        "evaluations": result.evaluations,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "interrupted": result.interrupted,
+    }
+    for name in ("content_loss", "style_loss", "total_loss"):
+        values = result.history[name]
+        report[name] = (values[:, 0] if values.shape[1] == 1 else values).tolist()
+    return report
+
+
+def presets_command(_: Namespace) -> int:
+    print(preset_table())
+    return 0
+
+
+def samples_command(_: Namespace) -> int:
+    width = max(len(name) for name in samples())
+    for sample in samples().values():
+        year = f", {sample.year}" if sample.year else ""
+        about = f"{sample.title} ({sample.author}{year}; {sample.license})"
+        print(f"{sample.name:<{width}}  {sample.kind:<9}  {about}")
+    return 0
+
+
+def demo_arguments(output: str, device: str) -> list[str]:
+    """The ``nst transfer`` that shows most on this device in a few minutes.
+
+    Two processor cores need under four minutes, a GPU some seconds.
+    """
+    size, steps = ("512", "300")
+    if checks.device(device).type == "cpu":
+        size, steps = ("448", "200") if has_fast_bfloat16() else ("384", "150")
+    return [
+        *("transfer", "chenonceau", "starry-night", "--output", output, "--size", size),
+        *("--steps", steps, "--content-weight", "2e-2", "--precision", "auto", "--device", device),
+    ]
+
+
+def demo_command(args: Namespace) -> int:
+    """Print the command that makes the demo's picture, and run it."""
+    from nst_utils.cli import main
+
+    arguments = demo_arguments(args.output, args.device)
+    print("nst", *arguments, flush=True)
+    return main(arguments)

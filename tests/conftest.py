@@ -1,0 +1,108 @@
+"""What every test may use: the network, loaded once, two small pictures, and ``nst`` in-process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import pytest
+import torch
+from torch import Tensor
+
+import nst_utils as nst
+from nst_utils import cli
+
+
+def pytest_configure() -> None:
+    matplotlib.use("Agg")
+    os.environ.pop("NST_QUICK", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="this machine has no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def net() -> nst.VGG19:
+    """The paper's network: bundled weights, average pooling, normalized."""
+    return nst.vgg19()
+
+
+@pytest.fixture(scope="session")
+def plain_net() -> nst.VGG19:
+    """The network as it was trained, but for the average pooling: not normalized."""
+    return nst.vgg19(normalized=False)
+
+
+@pytest.fixture(scope="session")
+def content() -> Tensor:
+    """A photograph, (1, 3, 43, 64)."""
+    return nst.load_image("chelsea", size=64)
+
+
+@pytest.fixture(scope="session")
+def style() -> Tensor:
+    """A painting, (1, 3, 51, 64)."""
+    return nst.load_image("starry-night", size=64)
+
+
+class Outcome(NamedTuple):
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line on standard error; fails where there is another number of lines."""
+        assert self.err.endswith("\n"), self.err
+        assert self.err.count("\n") == 1, self.err
+        assert "Traceback" not in self.err
+        return self.err.strip()
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run ``nst`` in this process: ``run("transfer", "a.jpg", ...)`` -> code, out, err."""
+
+    def command(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        return Outcome(code, *capfd.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def shared_net(net: nst.VGG19, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Let ``nst`` use the session's network instead of loading its own; lists what it asked for."""
+    asked: list[dict[str, Any]] = []
+
+    def builder(**settings: Any) -> nst.VGG19:
+        asked.append(settings)
+        return net
+
+    monkeypatch.setattr(cli, "NETWORKS", {"vgg19": builder})
+    return asked
+
+
+@pytest.fixture
+def unchanged(tmp_path: Path) -> Callable[[], bool]:
+    """Whether ``tmp_path`` holds what it held when this was last called (true the first time)."""
+    seen: list[dict[Path, bytes | None]] = []
+
+    def look() -> bool:
+        now = {p: p.read_bytes() if p.is_file() else None for p in tmp_path.rglob("*")}
+        same = not seen or seen[-1] == now
+        seen.append(now)
+        return same
+
+    return look

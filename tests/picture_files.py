@@ -1,0 +1,132 @@
+"""Picture files that are made by hand, because no library would write them."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms
+
+
+def png(width: int, height: int, bits: int = 8, color_type: int = 2, rows: bytes = b"") -> bytes:
+    """A PNG file; ``rows`` are its scan lines, each after a zero (no filter)."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        length, check = (
+            struct.pack(">I", len(content)),
+            struct.pack(">I", zlib.crc32(kind + content)),
+        )
+        return length + kind + content + check
+
+    header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def noisy(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
+    """A picture that does not compress well, so that half of its file is not half of nothing."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    """The bytes of ``picture`` in the file format ``kind``."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def half(kind: str) -> bytes:
+    """The first half of a file."""
+    whole = encoded(noisy(), kind)
+    return whole[: len(whole) // 2]
+
+
+def flipped_bit() -> bytes:
+    """A PNG with one damaged byte in its pixels: the checksum is wrong."""
+    whole = bytearray(encoded(noisy(), "PNG"))
+    whole[len(whole) // 2] ^= 1
+    return bytes(whole)
+
+
+def _file(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
+
+
+# name -> how it is made, and what its complaint must say besides the name.
+BAD_PICTURES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing.jpg": (lambda path: None, "check the path"),
+    "empty.png": (_file(b""), "is empty"),
+    "truncated.png": (_file(half("PNG")), "damaged"),
+    "truncated.jpg": (_file(half("JPEG")), "damaged"),
+    "truncated.gif": (_file(half("GIF")), "damaged"),
+    "truncated.webp": (_file(half("WEBP")), "damaged"),
+    "flipped.png": (_file(flipped_bit()), "damaged"),
+    "header_only.png": (_file(encoded(noisy(), "PNG")[:33]), "damaged"),
+    "text.jpg": (_file(b"This is a letter, not a picture.\n" * 20), "use PNG or JPEG"),
+    "zeros.png": (_file(bytes(4096)), "use PNG or JPEG"),
+    "folder.png": (lambda path: path.mkdir(), "is a folder"),
+    "loop.png": (lambda path: path.symlink_to(path.name), "choose another"),
+    "pipe.png": (lambda path: os.mkfifo(path), "is empty"),
+    "bomb.png": (_file(png(50_000, 50_000, bits=1, color_type=0)), "scale it down"),
+    "bomb_below_pillows_limit.png": (_file(png(10_001, 10_000)), "scale it down"),
+    "one_pixel.png": (_file(encoded(noisy(1, 1), "PNG")), "choose a larger one"),
+    "one_pixel_high.png": (_file(encoded(noisy(9, 1), "PNG")), "choose a larger one"),
+    "x" * 300 + ".png": (lambda path: None, "choose another"),
+}
+
+
+def make_bad_picture(name: str, folder: Path) -> Path:
+    """Put the bad picture of that name into ``folder``."""
+    path = folder / name
+    BAD_PICTURES[name][0](path)
+    return path
+
+
+def srgb_profile() -> bytes:
+    """An ICC profile of sRGB."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def swapped_profile() -> bytes:
+    """A profile whose red primary is sRGB's green one and the other way round.
+
+    What it calls (r, g, b) is (g, r, b) in sRGB: the right answer is known without arithmetic.
+    """
+    profile = srgb_profile()
+    for old, new in ((b"rXYZ", b"----"), (b"gXYZ", b"rXYZ"), (b"----", b"gXYZ")):
+        assert profile.count(old) == 1
+        profile = profile.replace(old, new)
+    return profile
+
+
+def linear_gray_profile() -> bytes:
+    """A gray profile with gamma 1: half of the light is 188 in sRGB, not 128."""
+    text = b"linear gray\0"
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78),
+        b"cprt": b"text\0\0\0\0none\0",
+        b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061),
+        b"kTRC": b"curv\0\0\0\0" + struct.pack(">I", 0),  # no points: the identity
+    }
+    table, body = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        content += bytes(-len(content) % 4)
+        table += name + struct.pack(">2I", start + len(body), len(content))
+        body += content
+    header = struct.pack(
+        ">I4sI4s4s4s12s4s", start + len(body), b"none", 0x02100000, b"mntr", b"GRAY", b"XYZ ",
+        bytes(12), b"acsp",
+    )  # fmt: skip
+    illuminant = struct.pack(">3i", 63190, 65536, 54061)
+    return header.ljust(68, b"\0") + illuminant + bytes(48) + table + body
