@@ -68,6 +68,17 @@ def images(what: str, value: object) -> Tensor:
     return value
 
 
+def one_image(what: str, value: object) -> Tensor:
+    """Return ``value`` if it is a single picture, (1, 3, H, W), else raise ``ValueError``."""
+    picture = images(what, value)
+    if picture.shape[0] != 1:
+        raise ValueError(
+            f"{what} holds {picture.shape[0]} pictures, (B, 3, H, W); give one, for instance "
+            f"{what}[:1], or a list of pictures where several are allowed"
+        )
+    return picture
+
+
 def device(name: str | torch.device = "auto") -> torch.device:
     """Turn ``"auto"``, ``"cpu"``, ``"cuda"`` (or ``"cuda:1"``) or ``"mps"`` into a device.
 
@@ -85,10 +96,10 @@ def device(name: str | torch.device = "auto") -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device 'mps' is not available here; use 'auto' or 'cpu'")
+        raise ValueError(f"device '{name}' is not available here; use 'auto' or 'cpu'")
     if kind == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError("device 'cuda' is not available here; use 'auto' or 'cpu'")
+            raise ValueError(f"device '{name}' is not available here; use 'auto' or 'cpu'")
         if index and int(index) >= torch.cuda.device_count():
             raise ValueError(
                 f"device '{name}' is not there; this machine has cuda:0 to "

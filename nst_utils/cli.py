@@ -24,6 +24,13 @@ class _Parser(argparse.ArgumentParser):
         """One line instead of argparse's usage dump."""
         raise SystemExit(_refuse(f"{message} (see {self.prog} --help)"))
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Complain about an unknown option here, where its command's own help is named."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unknown option or argument: {' '.join(unknown)}")
+        return namespace, unknown
+
 
 def _refuse(message: object) -> int:
     """Say on one line what is wrong; return the exit code."""

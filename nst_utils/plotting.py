@@ -32,7 +32,7 @@ def show(
         width: inches for each picture.
 
     Raises:
-        ValueError: no picture, or another number of titles than of pictures.
+        ValueError: no picture, something else, or another number of titles than of pictures.
     """
     pictures = _pictures(images)
     if not pictures:
@@ -54,7 +54,7 @@ def show(
 
 
 def plot_history(result: Result, picture: int | None = None) -> Figure:
-    """Draw the losses over the steps: the weighted parts of eq. 7, and every layer by itself.
+    """Draw the losses over the steps: the total loss (eq. 7), and every layer by itself.
 
     Args:
         result: of a run.
@@ -97,7 +97,11 @@ def _pictures(images: Tensor | Result | Sequence[Tensor | Result]) -> list[Tenso
     if isinstance(images, Tensor):
         batch = images if images.ndim == 4 else images.unsqueeze(0)
         if batch.ndim != 4 or batch.shape[1] != 3:
-            raise ValueError(f"a picture has shape (3, H, W) or (B, 3, H, W), got {images.shape}")
+            raise ValueError(
+                f"a picture has shape (3, H, W) or (B, 3, H, W), got {tuple(images.shape)}"
+            )
+        if not batch.is_floating_point():
+            raise ValueError(f"a picture holds floats from 0 to 1, got {batch.dtype}")
         return list(batch.detach().float().cpu().clamp(0, 1))
     if isinstance(images, str) or not isinstance(images, Iterable):
         raise ValueError(

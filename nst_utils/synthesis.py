@@ -72,7 +72,7 @@ def transfer(
         ValueError: any setting or picture that cannot be used; the message says what to do.
     """
     settings = _settings(locals())
-    checks.images("content", content)
+    checks.one_image("content", content)
     table = _broadcast(
         content_weight=_as_list(content_weight),
         style_weight=_as_list(style_weight),
@@ -85,7 +85,7 @@ def transfer(
     rows = [
         Row(
             content=content,
-            style=checks.images("style", row["style"]),
+            style=checks.one_image("style", row["style"]),
             content_layers=dict.fromkeys(row["content_layers"], 1.0),
             style_layers=_style_table(row["style_layers"], style_layer_weights),
             content_weight=checks.weight("content_weight", row["content_weight"]),
@@ -133,7 +133,7 @@ def reconstruct_content(
         ValueError: as :func:`transfer`.
     """
     settings = _settings({k: v for k, v in locals().items() if k != "run"} | run)
-    checks.images("image", image)
+    checks.one_image("image", image)
     rows = [
         Row(content=image, content_layers={layer: 1.0}, content_weight=1.0)
         for layer in check_layers(layers)
@@ -170,7 +170,7 @@ def reconstruct_style(
         ValueError: as :func:`transfer`.
     """
     settings = _settings({k: v for k, v in locals().items() if k != "run"} | run)
-    checks.images("image", image)
+    checks.one_image("image", image)
     if isinstance(layer_sets, str) or any(isinstance(layers, str) for layers in layer_sets):
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     rows = [
@@ -210,7 +210,7 @@ def _start(init: object, content: Tensor, style: Tensor, seed: object) -> Tensor
     """(1, 3, H, W), where a picture begins: of content's size."""
     size = (content.shape[2], content.shape[3])
     if isinstance(init, Tensor):
-        return resize(checks.images("init", init), size)
+        return resize(checks.one_image("init", init), size)
     kind = checks.one_of("init", str(init), INITS)
     if kind == "noise":
         return noise_image(*size, seed=checks.count("seed", seed, least=0))

@@ -121,8 +121,8 @@ def _read_file(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ValueError(
-            f"{path} holds more than tensors (pickled code), which is not loaded; save its state "
-            "dict with safetensors, or with torch.save(model.state_dict(), ...)"
+            f"{path} is no file of tensors alone (pickled code is not loaded, and this may be it); "
+            "save the state dict with safetensors, or with torch.save(model.state_dict(), ...)"
         ) from None
     except Exception as error:
         raise ValueError(

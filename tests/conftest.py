@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils import cli
+from nst_utils import cli, commands
 
 
 def pytest_configure() -> None:
@@ -90,19 +89,5 @@ def shared_net(net: nst.VGG19, monkeypatch: pytest.MonkeyPatch) -> list[dict[str
         asked.append(settings)
         return net
 
-    monkeypatch.setattr(cli, "NETWORKS", {"vgg19": builder})
+    monkeypatch.setattr(commands, "NETWORKS", {"vgg19": builder})
     return asked
-
-
-@pytest.fixture
-def unchanged(tmp_path: Path) -> Callable[[], bool]:
-    """Whether ``tmp_path`` holds what it held when this was last called (true the first time)."""
-    seen: list[dict[Path, bytes | None]] = []
-
-    def look() -> bool:
-        now = {p: p.read_bytes() if p.is_file() else None for p in tmp_path.rglob("*")}
-        same = not seen or seen[-1] == now
-        seen.append(now)
-        return same
-
-    return look

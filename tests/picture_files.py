@@ -71,7 +71,7 @@ BAD_PICTURES: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated.gif": (_file(half("GIF")), "damaged"),
     "truncated.webp": (_file(half("WEBP")), "damaged"),
     "flipped.png": (_file(flipped_bit()), "damaged"),
-    "header_only.png": (_file(encoded(noisy(), "PNG")[:33]), "damaged"),
+    "header_only.png": (_file(encoded(noisy(), "PNG")[:33]), "use PNG or JPEG"),
     "text.jpg": (_file(b"This is a letter, not a picture.\n" * 20), "use PNG or JPEG"),
     "zeros.png": (_file(bytes(4096)), "use PNG or JPEG"),
     "folder.png": (lambda path: path.mkdir(), "is a folder"),

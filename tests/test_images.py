@@ -356,7 +356,8 @@ def test_scaling_down_averages_instead_of_picking_pixels() -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [0, -1, 2.5, "64", True, (0, 5), (5, -1), (3, 4, 5), [8, 8], 10**6, 10**30, (10**5,) * 2]
+    "size",
+    [0, -1, 2.5, "64", True, (0, 5), (5, -1), (3, 4, 5), [8, 8], 10**6, 10**30, (10**5,) * 2],
 )
 def test_an_impossible_size_is_refused_in_one_sentence(size: Any, wide_file: Path) -> None:
     with pytest.raises(ValueError, match=r"\Asize.*\Z"):

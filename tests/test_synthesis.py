@@ -27,7 +27,7 @@ def test_transfer_makes_a_picture_of_the_contents_size(net: VGG19, content: Tens
     style = nst.load_image("great-wave", size=80)
     result = nst.transfer(content, style, net=net, steps=8, **QUIET)
     assert result.image.shape == content.shape
-    assert result.history["total_loss"][-1].item() < 0.5 * result.start["total_loss"].item()
+    assert result.history["total_loss"][-1].item() < 0.7 * result.start["total_loss"].item()
     assert [name for name in result.history if "/" in name] == [
         "content/conv4_2",
         *(f"style/{layer}" for layer in STYLE_LAYERS),
@@ -206,9 +206,12 @@ def test_impossible_pictures_are_sentences(net: VGG19, content: Tensor, style: T
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "must hold floats from 0 to 1"),
         (torch.full((1, 3, 64, 64), torch.nan), "NaN or infinite"),
         (torch.rand(1, 3, 1, 1), "too small for conv4_2"),
+        (torch.rand(2, 3, 64, 64), "content holds 2 pictures"),
     ):
         with pytest.raises(ValueError, match=message):
             nst.transfer(picture, style, net=net, **QUIET)
+    with pytest.raises(ValueError, match="style holds 2 pictures"):
+        nst.transfer(content, torch.cat([style, style]), net=net, **QUIET)
     with pytest.raises(ValueError, match="style must be a tensor"):
         nst.transfer(content, torch.rand(3, 8, 8), net=net, **QUIET)
     with pytest.raises(ValueError, match="must be a list of lists"):

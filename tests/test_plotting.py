@@ -1,0 +1,249 @@
+"""Figures hold every picture, right side up, and leave nothing open."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+import nst_utils as nst
+from nst_utils import plot_history, show
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    before = plt.get_fignums()
+    yield
+    assert plt.get_fignums() == before
+
+
+def plain(value: float = 0.5, height: int = 6, width: int = 8) -> Tensor:
+    return torch.full((1, 3, height, width), value)
+
+
+def drawn(figure: Figure) -> np.ndarray:
+    """The figure as (H, W, 3) bytes; any warning on the way is an error."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.savefig(buffer, format="png", dpi=figure.dpi)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def at(figure: Figure, axis: Axes, across: float, down: float) -> tuple[int, ...]:
+    """The drawn color at a place of an axis, 0..1 from its left and from its top."""
+    pixels = drawn(figure)
+    box = axis.get_window_extent()
+    row = round(len(pixels) - (box.y1 - down * box.height))
+    return tuple(pixels[row, round(box.x0 + across * box.width)].tolist())
+
+
+def test_a_picture_is_drawn_right_side_up_in_its_colors() -> None:
+    picture = torch.zeros(3, 8, 12)
+    for color, rows, columns in (
+        (RED, slice(0, 4), slice(0, 6)),
+        (GREEN, slice(0, 4), slice(6, 12)),
+        (BLUE, slice(4, 8), slice(0, 6)),
+        (WHITE, slice(4, 8), slice(6, 12)),
+    ):
+        picture[:, rows, columns] = torch.tensor(color).view(3, 1, 1) / 255
+    figure = show(picture)
+    (axis,) = figure.axes
+    assert at(figure, axis, 0.25, 0.25) == RED
+    assert at(figure, axis, 0.75, 0.25) == GREEN
+    assert at(figure, axis, 0.25, 0.75) == BLUE
+    assert at(figure, axis, 0.75, 0.75) == WHITE
+
+
+def test_values_are_shown_as_they_are_and_not_stretched() -> None:
+    figure = show([plain(0.2), plain(0.4), plain(7.0), plain(-1.0)])
+    shades = [at(figure, axis, 0.5, 0.5)[0] for axis in figure.axes]
+    assert shades == [51, 102, 255, 0]
+
+
+def result_of(batch: int, history: dict[str, Any], start: dict[str, Any]) -> nst.Result:
+    return nst.Result(
+        image=torch.linspace(0, 1, batch).view(-1, 1, 1, 1).expand(batch, 3, 4, 4),
+        history={name: torch.tensor(v, dtype=torch.float64) for name, v in history.items()},
+        start={name: torch.tensor(v, dtype=torch.float64) for name, v in start.items()},
+    )
+
+
+EMPTY = result_of(3, {"total_loss": [[1.0] * 3]}, {"total_loss": [2.0] * 3})
+
+
+@pytest.mark.parametrize(
+    ("images", "pictures"),
+    [
+        (plain(), 1),
+        (plain()[0], 1),
+        (plain().repeat(3, 1, 1, 1), 3),
+        ([plain(), plain()[0]], 2),
+        ((plain(), plain(height=20)), 2),
+        ([plain().repeat(2, 1, 1, 1), plain()], 3),
+        (EMPTY, 3),
+        ([EMPTY, plain()], 4),
+        ({"a": plain(), "b": plain()}.values(), 2),
+        ((plain() for _ in range(2)), 2),
+        (plain().half().requires_grad_(), 1),
+    ],
+)
+def test_one_or_several_pictures_of_any_kind_are_shown(images: Any, pictures: int) -> None:
+    titles = [f"number {i}" for i in range(pictures)]
+    figure = show(images, titles=titles)
+    shown = [axis for axis in figure.axes if axis.images]
+    assert len(shown) == pictures
+    assert [axis.get_title() for axis in shown] == titles
+    assert not any(axis.axison for axis in figure.axes)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "columns", "grid"),
+    [
+        (1, None, (1, 1)),
+        (5, None, (1, 5)),
+        (6, None, (2, 5)),
+        (6, 3, (2, 3)),
+        (2, 9, (1, 2)),
+        (3, 1, (3, 1)),
+    ],
+)
+def test_pictures_stand_in_rows(pictures: int, columns: int | None, grid: tuple[int, int]) -> None:
+    figure = show([plain(i / pictures) for i in range(pictures)], columns=columns)
+    assert len(figure.axes) == math.prod(grid)
+    drawn(figure)
+    boxes = [axis.get_position() for axis in figure.axes]
+    assert len({round(box.x0, 3) for box in boxes}) == grid[1]
+    assert len({round(box.y0, 3) for box in boxes}) == grid[0]
+    values = [float(axis.images[0].get_array()[0, 0, 0]) for axis in figure.axes if axis.images]
+    assert values == pytest.approx([i / pictures for i in range(pictures)])
+
+
+def test_width_is_of_each_picture() -> None:
+    assert show([plain()] * 3, width=2.0).get_size_inches()[0] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "message"),
+    [
+        ([], {}, "there is no picture"),
+        (torch.zeros(0, 3, 4, 4), {}, "there is no picture"),
+        ("photo.jpg", {}, "tensors as load_image gives them"),
+        (["photo.jpg"], {}, "tensors as load_image gives them"),
+        (None, {}, "tensors as load_image gives them"),
+        (np.zeros((4, 4, 3)), {}, "tensors as load_image gives them"),
+        (torch.zeros(4, 4, 3), {}, r"got \(4, 4, 3\)"),
+        (torch.zeros(4, 4), {}, r"got \(4, 4\)"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), {}, "floats from 0 to 1, got torch.uint8"),
+        (plain(), {"titles": ["one", "two"]}, "2 titles for 1 pictures; give one for each"),
+        (plain(), {"titles": []}, "0 titles for 1 pictures; give one for each"),
+        (plain(), {"columns": 0}, "columns must be a whole number of at least 1"),
+        (plain(), {"columns": -2}, "columns must be a whole number of at least 1"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_in_one_sentence(
+    images: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        show(images, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def two_pictures() -> nst.Result:
+    """Two steps of two pictures; the second has no content term, the first begins at content."""
+    nan = math.nan
+    history = {
+        "content_loss": [[0.1, 0.0], [0.2, 0.0]],
+        "style_loss": [[5.0, 7.0], [4.0, 6.0]],
+        "total_loss": [[5.1, 7.0], [4.2, 6.0]],
+        "content/conv4_2": [[0.1, nan], [0.2, nan]],
+        "style/conv1_1": [[5.0, 7.0], [4.0, 6.0]],
+    }
+    start = {
+        "content_loss": [0.0, 0.0],
+        "style_loss": [9.0, 8.0],
+        "total_loss": [9.0, 8.0],
+        "content/conv4_2": [0.0, nan],
+        "style/conv1_1": [9.0, 8.0],
+    }
+    return result_of(2, history, start)
+
+
+def values_of(axis: Axes) -> list[list[float]]:
+    return [np.asarray(line.get_ydata()).tolist() for line in axis.lines]
+
+
+@pytest.mark.parametrize(
+    ("picture", "left", "right", "labels"),
+    [
+        (
+            None,
+            [[8.0, 7.0, 6.0], [9.0, 5.1, 4.2]],
+            [[0.0, 0.1, 0.2], [9.0, 5.0, 4.0]],
+            ["content conv4_2", "style conv1_1"],
+        ),
+        (
+            0,
+            [[9.0, 5.1, 4.2]],
+            [[0.0, 0.1, 0.2], [9.0, 5.0, 4.0]],
+            ["content conv4_2", "style conv1_1"],
+        ),
+        (1, [[8.0, 7.0, 6.0]], [[8.0, 7.0, 6.0]], ["style conv1_1"]),
+    ],
+)
+def test_the_history_shows_the_total_and_each_layer_from_the_start_on(
+    picture: int | None,
+    left: list[list[float]],
+    right: list[list[float]],
+    labels: list[str],
+    two_pictures: nst.Result,
+) -> None:
+    figure = plot_history(two_pictures, picture)
+    total, layers = figure.axes
+    assert values_of(total) == left
+    assert values_of(layers) == right
+    assert [text.get_text() for text in layers.get_legend().get_texts()] == labels
+    assert [text.get_text() for text in total.get_legend().get_texts()] == ["total (eq. 7)"]
+    for axis in figure.axes:
+        assert axis.get_yscale() == "log"
+        assert axis.get_xlabel() == "step"
+        assert axis.get_title()
+    assert drawn(figure).std() > 0
+
+
+def test_a_real_run_can_be_drawn(net: nst.VGG19) -> None:
+    picture = nst.load_image("chelsea", 32)
+    layers = ["conv1_1", "conv2_1"]
+    result = nst.reconstruct_content(picture, layers, net=net, steps=2, progress=False)
+    total, by_layer = plot_history(result).axes
+    assert [len(line.get_ydata()) for line in total.lines] == [3, 3]
+    assert len(by_layer.lines) == 1
+    assert len(show(result, titles=layers).axes) == 2
+
+
+@pytest.mark.parametrize("picture", [2, -1])
+def test_a_picture_that_the_run_did_not_make_is_refused(
+    picture: int, two_pictures: nst.Result
+) -> None:
+    with pytest.raises(ValueError, match=f"there is no picture {picture}; the run made 2"):
+        plot_history(two_pictures, picture)
+
+
+def test_a_run_without_steps_is_refused(two_pictures: nst.Result) -> None:
+    two_pictures.history = {name: value[:0] for name, value in two_pictures.history.items()}
+    with pytest.raises(ValueError, match="made no step"):
+        plot_history(two_pictures)
