@@ -118,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.set_defaults(preset="paper")
     _add_run_options(sub)
 
-    sub = command("demo", commands.demo_command, "a bundled photograph as a bundled painting")
+    sub = command("demo", _demo, "a bundled photograph as a bundled painting")
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
 
@@ -146,6 +146,13 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
     sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
+
+
+def _demo(args: argparse.Namespace) -> int:
+    """Print the command that makes the demo's picture, and run it."""
+    arguments = commands.demo_arguments(args.output, args.device)
+    print("nst", *arguments, flush=True)
+    return main(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -149,11 +149,3 @@ def demo_arguments(output: str, device: str) -> list[str]:
         *("--steps", steps, "--content-weight", "2e-2", "--precision", "auto", "--device", device),
     ]
 
-
-def demo_command(args: Namespace) -> int:
-    """Print the command that makes the demo's picture, and run it."""
-    from nst_utils.cli import main
-
-    arguments = demo_arguments(args.output, args.device)
-    print("nst", *arguments, flush=True)
-    return main(arguments)

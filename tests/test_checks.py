@@ -118,6 +118,15 @@ def test_what_is_no_picture_is_refused(value: Any, reason: str) -> None:
         checks.images("content", value)
 
 
+def test_one_picture_is_one_picture() -> None:
+    picture = torch.rand(1, 3, 4, 5)
+    assert checks.one_image("content", picture) is picture
+    with pytest.raises(ValueError, match=r"content holds 2 pictures.*content\[:1\]"):
+        checks.one_image("content", picture.repeat(2, 1, 1, 1))
+    with pytest.raises(ValueError, match="content must be a tensor"):
+        checks.one_image("content", picture[0])
+
+
 @pytest.mark.parametrize("name", ["cpu", "cpu:0", torch.device("cpu")])
 def test_the_cpu_is_always_there(name: str | torch.device) -> None:
     assert checks.device(name) == torch.device(name)

@@ -30,10 +30,6 @@ Run = Callable[..., Outcome]
 SMALL = ("--size", 48, "--steps", 3)
 
 
-def chelsea_like(starry: str, output: Path, *options: object) -> list[object]:
-    return ["transfer", "chelsea", starry, "-o", output, *options]
-
-
 # A run that is real.
 
 
@@ -73,9 +69,10 @@ def test_a_transfer_writes_the_picture_and_the_report(run: Run, tmp_path: Path) 
 def test_the_command_does_what_the_functions_do(
     run: Run, shared_net: list[dict[str, Any]], net: nst.VGG19, tmp_path: Path
 ) -> None:
-    run("transfer", "chelsea", "great-wave", "-o", tmp_path / "cli.png", *SMALL, "--seed", 5)
+    options = ("-o", tmp_path / "cli.png", *SMALL, "--seed", 5, "--device", "cpu")
+    run("transfer", "chelsea", "great-wave", *options)
     pictures = [nst.load_image(name, 48) for name in ("chelsea", "great-wave")]
-    result = nst.transfer(*pictures, net=net, steps=3, seed=5, progress=False)
+    result = nst.transfer(*pictures, net=net, steps=3, seed=5, device="cpu", progress=False)
     nst.save_image(result.image, tmp_path / "api.png")
     assert (tmp_path / "cli.png").read_bytes() == (tmp_path / "api.png").read_bytes()
 
@@ -689,6 +686,7 @@ def test_an_interrupt_keeps_the_picture_and_its_report(
 
     output, report_file = tmp_path / "a.png", tmp_path / "a.json"
     options = ("-o", output, "--size", 48, "--steps", 50, "--report", report_file, "--quiet")
+    options += ("--device", "cpu")
     with monkeypatch.context() as patch:
         patch.setattr(LBFGS, "step", interrupted_step)
         outcome = run("transfer", "chelsea", "china", *options)
@@ -701,6 +699,7 @@ def test_an_interrupt_keeps_the_picture_and_its_report(
         *(nst.load_image(name, 48) for name in ("chelsea", "china")),
         net=net,
         steps=2,
+        device="cpu",
         progress=False,
     )
     nst.save_image(two_steps.image, tmp_path / "two.png")

@@ -412,6 +412,13 @@ def test_the_file_type_follows_the_name(name: str, tmp_path: Path) -> None:
     assert (load_image(path) - picture).abs().max() < 3 / 255
 
 
+def test_a_jpeg_keeps_the_colors_of_single_pixels(tmp_path: Path) -> None:
+    """Pillow's default halves the resolution of color, which mixes red and blue stripes."""
+    stripes = torch.tensor([RED, BLUE] * 16).T.reshape(1, 3, 1, 32).repeat(1, 1, 32, 1) / 255
+    back = load_image(save_image(stripes, tmp_path / "stripes.jpg"))
+    assert (back - stripes).abs().mean() < 5 / 255
+
+
 @pytest.mark.parametrize("name", ["a.gif", "a.txt", "a", "a.png.exe", ".png"])
 def test_an_unknown_file_type_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot write .*\.png, \.jpg"):
@@ -537,6 +544,19 @@ def test_whatever_a_decoder_raises_becomes_a_sentence(
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
     with pytest.raises(ValueError, match=r"odd\.png is damaged \(.+\); save or download it again"):
+        load_image(tmp_path / "odd.png")
+
+
+def test_a_mode_that_cannot_be_converted_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noisy().save(tmp_path / "odd.png")
+
+    def fail(self: Image.Image, mode: str) -> None:
+        raise ValueError(f"conversion from La to {mode} not supported")
+
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(ValueError, match=r"odd\.png cannot be converted to RGB .*; save it as PNG"):
         load_image(tmp_path / "odd.png")
 
 

@@ -1,0 +1,294 @@
+"""The parts of the repository agree with one another."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import hashlib
+import importlib
+import inspect
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import nst_utils as nst
+from nst_utils.cli import build_parser
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MODULES = {path.stem: path for path in sorted((ROOT / "nst_utils").glob("*.py"))}
+RECORDS: list[dict[str, Any]] = json.loads(
+    (ROOT / "data" / "catalog.json").read_text(encoding="utf-8")
+)
+
+
+def version(text: str) -> tuple[int, ...]:
+    """The numbers of a version: (3, 11) of ">=3.11"."""
+    return tuple(int(number) for number in re.findall(r"\d+", text))
+
+
+# Packages and versions.
+
+
+def test_conda_and_pip_install_the_same_packages() -> None:
+    entries = re.findall(
+        r"^ +- (\S+)$", (ROOT / "environment.yml").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    listed = [entry for entry in entries if ">=" in entry]
+    assert listed == PROJECT["project"]["dependencies"]
+    assert "-e .[lab,test]" in (ROOT / "environment.yml").read_text(encoding="utf-8")
+
+
+def test_every_file_names_the_same_oldest_python() -> None:
+    floor = version(PROJECT["project"]["requires-python"])
+    assert version(PROJECT["tool"]["mypy"]["python_version"]) == floor
+    assert PROJECT["tool"]["ruff"]["target-version"] == f"py{floor[0]}{floor[1]}"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"sys.version_info < {floor}" in makefile
+    pinned = re.search(r"- python=(\S+)", (ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert pinned is not None
+    assert version(pinned[1]) >= floor
+
+
+def test_the_citation_names_this_version() -> None:
+    cited = re.search(
+        r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert cited is not None
+    assert cited[1] == nst.__version__
+
+
+def test_a_wheel_carries_every_bundled_file() -> None:
+    included = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for source, target in included.items():
+        assert (ROOT / source).exists(), source
+        assert target == f"nst_utils/{source}"
+    needed = ["data/catalog.json", f"data/{nst.weights.BUNDLED_FILE}", "data/weights/LICENSE.md"]
+    needed += [f"data/{record['file']}" for record in RECORDS]
+    for file in needed:
+        assert any(file == source or file.startswith(f"{source}/") for source in included), file
+
+
+# The bundled pictures.
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["name"])
+def test_a_catalog_record_tells_the_truth_about_its_file(record: dict[str, Any]) -> None:
+    path = ROOT / "data" / record["file"]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == record["sha256"]
+    with Image.open(path) as picture:
+        assert picture.size == (record["width"], record["height"])
+        assert max(picture.size) <= 1024
+    assert record["file"] == f"{record['kind']}/{record['name']}.jpg"
+    for field in ("title", "author", "source", "license"):
+        assert record[field].strip(), f"{field} is empty"
+    if record["license"].startswith("CC BY"):
+        assert record["author"].split(" (")[0] in record["credit"]
+    assert nst.samples()[record["name"]].path.samefile(path)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["name"])
+def test_the_data_page_has_a_row_for_every_picture(record: dict[str, Any]) -> None:
+    lines = (ROOT / "data" / "README.md").read_text(encoding="utf-8").splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `{record['file']}` |")]
+    size = f"{record['width']}x{record['height']}"
+    for part in (record["title"], record["author"], record["year"], size, record["license"]):
+        assert part in row
+    if record["credit"]:
+        assert record["credit"] in "\n".join(lines)
+
+
+def test_every_picture_is_in_the_catalog_once() -> None:
+    found = {
+        path.relative_to(ROOT / "data").as_posix()
+        for kind in ("content", "style", "photoreal")
+        for path in (ROOT / "data" / kind).iterdir()
+    }
+    assert sorted(record["file"] for record in RECORDS) == sorted(found)
+    assert len({record["name"] for record in RECORDS}) == len(RECORDS)
+
+
+# The source.
+
+# A module may import those of the rows above its own, and no others.
+LAYERS: list[set[str]] = [
+    {"paths", "checks", "quick"},
+    {"images", "weights"},
+    {"networks", "losses"},
+    {"objective"},
+    {"optimizers"},
+    {"runs"},
+    {"synthesis", "plotting"},
+    {"presets", "doctor"},
+    {"commands"},
+    {"cli"},
+]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the package that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("nst_utils")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            if node.module == "nst_utils":
+                found |= {f"nst_utils.{alias.name}" for alias in node.names}
+            elif node.module and node.module.startswith("nst_utils."):
+                found.add(node.module)
+    return {name.removeprefix("nst_utils.") for name in found} - {"__version__"}
+
+
+def test_every_module_has_its_place() -> None:
+    placed = [name for layer in LAYERS for name in layer]
+    assert sorted([*placed, "__init__", "__main__"]) == sorted(MODULES)
+
+
+@pytest.mark.parametrize("name", [name for layer in LAYERS for name in sorted(layer)])
+def test_imports_go_one_way(name: str) -> None:
+    place = next(i for i, layer in enumerate(LAYERS) if name in layer)
+    allowed = set().union(*LAYERS[:place])
+    assert imported(MODULES[name]) <= allowed
+
+
+def test_the_equations_need_nothing_else() -> None:
+    assert imported(MODULES["losses"]) == set()
+
+
+def test_the_functions_do_without_the_command_line() -> None:
+    assert not {"cli", "commands", "doctor"} & imported(MODULES["__init__"])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_short_and_says_what_it_is_for(name: str) -> None:
+    text = MODULES[name].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 270
+    assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("name", sorted({*MODULES} - {"__main__"}))
+def test_the_examples_in_the_docstrings_are_right(name: str) -> None:
+    module = nst if name == "__init__" else importlib.import_module(f"nst_utils.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+def tracked_files() -> list[Path]:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    paths = [ROOT / name for name in listed.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_text_file_knows_where_it_was_made() -> None:
+    """Paths of somebody's machine: in home folders, or in the folder where this was written."""
+    personal = re.compile(r"(?<![\w.:/~-])(?:/(?:work|home|root|Users)/|[A-Z]:\\Users\\)[\w.]+")
+    found = []
+    for path in tracked_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.name}: {match[0]}" for match in personal.finditer(text)]
+    assert found == []
+
+
+def pages() -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for path in tracked_files() if path.suffix == ".md"]
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    broken = []
+    for page in pages():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            target = (ROOT / page).parent / link.split("#")[0]
+            if not re.match(r"[a-z]+:|#", link) and not target.exists():
+                broken.append(f"{page}: {link}")
+    assert broken == []
+
+
+def test_commands_in_the_pages_exist() -> None:
+    """Each line of a code block that begins with ``nst`` has options that the parser knows."""
+    parsed = 0
+    for page in pages():
+        for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+            if re.match(r"nst [a-z]", line):
+                assert build_parser().parse_args(shlex.split(line, comments=True)[1:])
+                parsed += 1
+    assert parsed > 0
+
+
+# What others build on.
+
+# DESIGN: names that are fixed, with their parameters in order; after "*" by name only.
+PUBLIC: dict[str, list[str]] = {
+    "load_image": ["path|source", "size"],
+    "save_image": ["image", "path"],
+    "vgg19": ["weights", "pooling", "normalized"],
+    "content_loss": ["F", "P"],
+    "gram_matrix": ["F"],
+    "style_loss": ["F", "A"],
+    "reconstruct_content": ["image", "layers"],
+    "reconstruct_style": ["image", "layer_sets"],
+    "show": ["images", "titles"],
+    "plot_history": ["result"],
+    "transfer": ["content", "style", "*", "net", "content_weight", "style_weight", "init"],
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "vgg19": {"weights": "bundled", "pooling": "avg", "normalized": True},
+    "transfer": {"net": None, "content_weight": 1e-3, "style_weight": 1.0, "init": "noise"}
+    | {"steps": 300, "seed": 0, "device": "auto"},
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_fixed_names_take_the_fixed_parameters(name: str) -> None:
+    assert name in nst.__all__
+    parameters = list(inspect.signature(getattr(nst, name)).parameters.values())
+    by_name_only = False
+    for i, expected in enumerate(PUBLIC[name]):
+        if expected == "*":
+            by_name_only = True
+        elif by_name_only:
+            assert expected in [p.name for p in parameters]
+        else:
+            assert parameters[i].name in expected.split("|")
+            assert parameters[i].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    for parameter, default in DEFAULTS.get(name, {}).items():
+        assert inspect.signature(getattr(nst, name)).parameters[parameter].default == default
+
+
+def test_all_lists_what_is_there_in_order() -> None:
+    assert len(set(nst.__all__)) == len(nst.__all__)
+    for name in nst.__all__:
+        assert hasattr(nst, name)
+
+
+@pytest.mark.parametrize("name", [name for name in nst.__all__ if name != "PRESETS"])
+def test_every_public_name_explains_itself(name: str) -> None:
+    thing = getattr(nst, name)
+    text = inspect.getdoc(thing)
+    assert text
+    assert not text.startswith(f"{name}("), "the docstring is the one that dataclasses make up"
+    if inspect.isfunction(thing) and "Args:" in text:
+        if ":func:`transfer`" in text:  # the reconstructions: what is not said is as there
+            text += inspect.getdoc(nst.transfer) or ""
+        for parameter in inspect.signature(thing).parameters:
+            assert re.search(rf"\b{parameter}\b", text), f"{parameter} is not explained"
