@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 import nst_utils as nst
+from nst_utils.images import to_pil
 from nst_utils.objective import Objective, Row
 from nst_utils.synthesis import STYLE_LAYERS
 
@@ -57,7 +58,7 @@ def run_one(
         progress=False,
     )
     name = f"{pair[0]}_{pair[1]}_{reduction}_{ratio:.0e}.jpg"
-    nst.save_image(result.image, OUT / name)
+    to_pil(result.image).save(OUT / name, quality=85)
     content_loss, style_loss = (
         result.history[kind][-1].item() for kind in ("content_loss", "style_loss")
     )

@@ -148,4 +148,3 @@ def demo_arguments(output: str, device: str) -> list[str]:
         *("transfer", "chenonceau", "starry-night", "--output", output, "--size", size),
         *("--steps", steps, "--content-weight", "2e-2", "--precision", "auto", "--device", device),
     ]
-

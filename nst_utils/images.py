@@ -23,6 +23,11 @@ from nst_utils.quick import quick_size
 # file that says it is a huge picture. 10000 x 10000 passes.
 MAX_PIXELS = 100_000_000
 MAX_SEED = 2**64 - 1
+# Only formats that Pillow decodes by itself: an EPS, for one, would be run as a program.
+INPUT_FORMATS = (
+    *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB"),
+    *("JPEG2000", "PPM", "TGA", "ICO", "PCX", "SGI"),
+)
 OUTPUT_FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -89,10 +94,7 @@ def load_image(source: str | Path, size: int | tuple[int, int] | None = None) ->
     path = _find(source)
     picture = _open(path)
     if min(picture.size) < 2:
-        raise ValueError(
-            f"{path} is {picture.width}x{picture.height} px: too small to be a picture; "
-            "choose a larger one"
-        )
+        raise ValueError(f"{path} is {picture.width}x{picture.height} px; choose a larger one")
     try:
         array = _to_rgb_array(picture)
     except Exception as error:  # modes that Pillow cannot convert, MemoryError
@@ -111,10 +113,8 @@ def _find(source: str | Path) -> Path:
         raise ValueError(f"{path} is a folder; name a picture file in it")
     if path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"there is no picture {path}; check the path")
-    raise FileNotFoundError(
-        f"there is no file {path}, nor a bundled picture of that name: "
-        + checks.unknown("picture", source, samples())
-    )
+    known = checks.unknown("picture", source, samples())
+    raise FileNotFoundError(f"there is no file {path}, nor a bundled picture: {known}")
 
 
 def _open(path: Path) -> Image.Image:
@@ -124,7 +124,7 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own bomb warning, EXIF and TIFF chatter
-            picture = Image.open(path)
+            picture = Image.open(path, formats=_input_formats())
             if picture.width * picture.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             picture.load()
@@ -140,6 +140,13 @@ def _open(path: Path) -> Image.Image:
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
         reason = str(error).strip() or type(error).__name__
         raise ValueError(f"{path} is damaged ({reason}); save or download it again") from None
+
+
+@lru_cache(maxsize=1)
+def _input_formats() -> list[str]:
+    """Those of ``INPUT_FORMATS`` that this Pillow was built with."""
+    Image.init()
+    return [name for name in INPUT_FORMATS if name in Image.OPEN]
 
 
 def _to_rgb_array(picture: Image.Image) -> np.ndarray:

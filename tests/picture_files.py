@@ -58,6 +58,14 @@ def flipped_bit() -> bytes:
     return bytes(whole)
 
 
+# Pillow would let Ghostscript run it, and return an empty picture of 20x20 px.
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 20 20
+%%EndComments
+showpage
+"""
+
+
 def _file(content: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(content)
 
@@ -73,6 +81,7 @@ BAD_PICTURES: dict[str, tuple[Callable[[Path], object], str]] = {
     "flipped.png": (_file(flipped_bit()), "damaged"),
     "header_only.png": (_file(encoded(noisy(), "PNG")[:33]), "use PNG or JPEG"),
     "text.jpg": (_file(b"This is a letter, not a picture.\n" * 20), "use PNG or JPEG"),
+    "program.eps": (_file(POSTSCRIPT), "use PNG or JPEG"),
     "zeros.png": (_file(bytes(4096)), "use PNG or JPEG"),
     "folder.png": (lambda path: path.mkdir(), "is a folder"),
     "loop.png": (lambda path: path.symlink_to(path.name), "choose another"),

@@ -686,10 +686,9 @@ def test_an_interrupt_keeps_the_picture_and_its_report(
 
     output, report_file = tmp_path / "a.png", tmp_path / "a.json"
     options = ("-o", output, "--size", 48, "--steps", 50, "--report", report_file, "--quiet")
-    options += ("--device", "cpu")
     with monkeypatch.context() as patch:
         patch.setattr(LBFGS, "step", interrupted_step)
-        outcome = run("transfer", "chelsea", "china", *options)
+        outcome = run("transfer", "chelsea", "china", *options, "--device", "cpu")
     assert (outcome.code, outcome.out) == (130, "")
     assert f"interrupted; the picture so far is in {output}" in outcome.complaint
     report = json.loads(report_file.read_text())

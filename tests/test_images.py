@@ -521,7 +521,7 @@ def test_a_file_without_permission_is_refused(
     noisy().save(path)
     if os.geteuid() == 0:  # root may read everything
 
-        def refuse(file: object, *_: object) -> None:
+        def refuse(file: object, **_: object) -> None:
             raise PermissionError(13, "Permission denied", str(file))
 
         monkeypatch.setattr(Image, "open", refuse)
