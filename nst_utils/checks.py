@@ -69,8 +69,14 @@ def images(what: str, value: object) -> Tensor:
 
 
 def one_image(what: str, value: object) -> Tensor:
-    """Return ``value`` if it is a single picture, (1, 3, H, W), else raise ``ValueError``."""
+    """Return ``value`` if it is a single picture, (1, 3, H, W), 0..1, else raise ``ValueError``."""
     picture = images(what, value)
+    low, high = float(picture.min()), float(picture.max())
+    if low < -0.1 or high > 1.1:  # a little over, as resizing may leave it, does no harm
+        raise ValueError(
+            f"{what} holds values from {low:g} to {high:g}; scale it to 0..1, for instance by "
+            "dividing by 255"
+        )
     if picture.shape[0] != 1:
         raise ValueError(
             f"{what} holds {picture.shape[0]} pictures, (B, 3, H, W); give one, for instance "

@@ -40,6 +40,10 @@ def _network(args: Namespace) -> VGG19:
 def _check_outputs(args: Namespace) -> None:
     """Everything that could fail after the run, before it."""
     output = check_output(args.output)
+    for name in ("content", "style", "image", "init", "weights"):
+        given = getattr(args, name, None)
+        if given and user_path(given).resolve() == output.resolve():
+            raise ValueError(f"--output would overwrite the input {given}; name another file")
     if args.report:
         check_writable(user_path(args.report))
         if user_path(args.report).resolve() == output.resolve():
@@ -106,7 +110,8 @@ def _report(args: Namespace, result: Result) -> dict[str, Any]:
     """The report; for one picture its losses are lists of numbers, for several lists of lists."""
     left_out = ("run", "quiet", "plain")
     asked = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
-    config = result.settings | asked | _network_settings(args)  # asked: the pictures' names
+    pictures = {k: asked[k] for k in ("content", "style", "image", "init") if k in asked}
+    config = asked | result.settings | pictures | _network_settings(args)
     config["network"] = args.network or preset(args.preset).network
     report: dict[str, Any] = {
         "config": config | {"network_description": result.settings["network"]},
@@ -146,5 +151,5 @@ def demo_arguments(output: str, device: str) -> list[str]:
         size, steps = ("448", "200") if has_fast_bfloat16() else ("384", "150")
     return [
         *("transfer", "chenonceau", "starry-night", "--output", output, "--size", size),
-        *("--steps", steps, "--content-weight", "2e-2", "--precision", "auto", "--device", device),
+        *("--steps", steps, "--content-weight", "5e-2", "--precision", "auto", "--device", device),
     ]

@@ -86,10 +86,7 @@ def load_image(source: str | Path, size: int | tuple[int, int] | None = None) ->
         FileNotFoundError: there is no such file or bundled picture.
         ValueError: the file is no readable picture, too large, or a single pixel wide or high.
     """
-    if isinstance(size, tuple):
-        for side in size:
-            checks.count("size", side, most=MAX_PIXELS)
-    elif size is not None:
+    if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
     path = _find(source)
     picture = _open(path)
@@ -195,6 +192,8 @@ def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     else:
         scale = size / max(height, width)
         target = (max(1, round(height * scale)), max(1, round(width * scale)))
+    for side in target:
+        checks.count("size", side, most=MAX_PIXELS)
     if target == (height, width):
         return image
     if target[0] * target[1] > MAX_PIXELS:

@@ -84,7 +84,7 @@ class VGG19(nn.Module):
         Raises:
             ValueError: an unknown layer, or a picture too small for the deepest one.
         """
-        wanted = check_layers(layers)
+        wanted = check_layers(layers, unique=False)
         deepest = max(VGG19_LAYERS.index(layer) for layer in wanted)
         self._check_size(images, VGG19_LAYERS[deepest])
         responses: dict[str, Tensor] = {}
@@ -115,11 +115,17 @@ def block_of(layer: str) -> int:
     return int(layer[4])
 
 
-def check_layers(layers: Sequence[str]) -> list[str]:
-    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one."""
+def check_layers(layers: Sequence[str], unique: bool = True) -> list[str]:
+    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
+
+    With ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
+    """
     if isinstance(layers, str):
         raise ValueError(f"layers must be a list of names, for instance ['{layers}']")
     names = [checks.one_of("layer", layer, VGG19_LAYERS) for layer in layers]
+    if unique and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"layer {twice} is named twice; name each layer once")
     if not names:
         raise ValueError("no layer is named; name at least one, for instance 'conv4_2'")
     return names

@@ -109,7 +109,7 @@ class Objective:
         )
         content = {layer for row in rows for layer in row.content_layers}
         style = {layer for row in rows for layer in row.style_layers}
-        check_layers([*content, *style])
+        check_layers(list(content | style))
         self._kinds = [("content", layer) for layer in net.layers if layer in content]
         self._kinds += [("style", layer) for layer in net.layers if layer in style]
         self.columns = [f"{kind}/{layer}" for kind, layer in self._kinds]
@@ -162,7 +162,7 @@ class Objective:
         if (id(picture), kind, layer) not in cache:
             layers = [name for k, name in self._kinds if k == kind]
             layers = [name for name in layers if self._layer_weight(row, kind, name) > 0]
-            responses = self.net(picture.to(self.device), layers)
+            responses = self.net(picture.to(self.net.mean), layers)
             for name, response in responses.items():
                 if kind == "style":
                     response = gram_matrix(response) / response[0, 0].numel()

@@ -64,6 +64,7 @@ def check_writable(path: Path) -> None:
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file by ``write(binary_file)``: the whole file appears, or nothing changes."""
     check_writable(path)
+    path = path.resolve()  # of a link, the file that it points to is replaced
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".nst-")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -23,6 +23,7 @@ class Preset:
     weights: str
     pooling: str
     normalized: bool
+    precision: str
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
     content_weight: float
@@ -35,7 +36,7 @@ class Preset:
 
     def network_settings(self) -> dict[str, Any]:
         """The arguments of the network's builder."""
-        names = ("weights", "pooling", "normalized")
+        names = ("weights", "pooling", "normalized", "precision")
         return {name: getattr(self, name) for name in names}
 
     def transfer_settings(self) -> dict[str, Any]:
@@ -53,6 +54,7 @@ PRESETS = {
         weights="bundled",  # the VGG authors' own release, which the paper used
         pooling="avg",  # section 2: average pooling instead of max pooling
         normalized=True,  # section 2: mean activation of every filter is 1
+        precision="float32",
         content_layers=CONTENT_LAYERS,  # section 3: conv4_2
         style_layers=STYLE_LAYERS,  # section 3: conv1_1 to conv5_1, w_l = 1/5
         content_weight=1e-3,  # figure 3 B: alpha/beta = 1e-3 (C: 8e-4, D: 5e-3, E, F: 5e-4)

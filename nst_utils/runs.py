@@ -101,7 +101,7 @@ def minimize(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     begun = time.perf_counter()
-    mover = _make_optimizer(optimizer, objective, start.to(device), learning_rate)
+    mover = _make_optimizer(optimizer, objective, start.to(objective.net.mean), learning_rate)
     at_start = objective.paper_losses(mover.terms)
     history: list[dict[str, Tensor]] = []
     interrupted = False
@@ -130,7 +130,7 @@ def minimize(
             for name in at_start
         },
         start=at_start,
-        settings=dict(settings or {}),
+        settings={**(settings or {}), "steps": steps, "optimizer": optimizer},
         device=str(device),
         seconds=time.perf_counter() - begun,
         evaluations=int(mover.evaluations.max()),

@@ -127,6 +127,8 @@ def reconstruct_content(
     Args:
         image: (1, 3, H, W), RGB, 0..1.
         layers: by name; one picture each.
+        net, content_reduction, seed, device: as for :func:`transfer`.
+        init: ``"noise"``, or a picture (1, 3, H, W) to start from.
         run: ``steps``, ``optimizer``, ... of :func:`nst_utils.runs.minimize`.
 
     Raises:
@@ -164,6 +166,8 @@ def reconstruct_style(
         image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
         layer_sets: lists of layer names; one picture each.
         size: (height, width) of the pictures; by default that of ``image``.
+        net, seed, device: as for :func:`transfer`.
+        init: ``"noise"``, or a picture (1, 3, H, W) to start from.
         run: ``steps``, ``optimizer``, ... of :func:`nst_utils.runs.minimize`.
 
     Raises:
@@ -188,6 +192,8 @@ def _objective(
     net: VGG19 | None, rows: Sequence[Row], device: str, content_reduction: str
 ) -> Objective:
     where = checks.device(device)
+    if net is not None and not isinstance(net, VGG19):
+        raise ValueError(f"net must be a network as nst.vgg19() gives it, got {net!r}")
     return Objective((net or vgg19()).to(where), rows, content_reduction)
 
 

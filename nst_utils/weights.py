@@ -85,6 +85,8 @@ def load_weights(source: str | Path = "bundled", preprocessing: str | None = Non
     if preprocessing is not None:
         checks.one_of("preprocessing", preprocessing, tuple(PREPROCESSINGS))
     if str(source) == "bundled":
+        if preprocessing not in (None, "caffe"):
+            raise ValueError("the bundled weights need the preprocessing 'caffe'; leave it out")
         path = data_file(BUNDLED_FILE)
         _check_sha256(path, BUNDLED_SHA256)
         return _from_state_dict(
@@ -175,6 +177,8 @@ def _from_state_dict(state: dict[str, Tensor], name: str, preprocessing: str | N
                 f"{name} is not VGG-19: {layer} has a kernel of shape {tuple(kernel.shape)}, "
                 f"not {(after, before, 3, 3)}"
             )
+        if not (kernel.isfinite().all() and bias.isfinite().all()):
+            raise ValueError(f"{name} holds NaN or infinite weights in {layer}; get it again")
         kernels[layer], biases[layer] = kernel, bias
     if prep.bgr:  # all networks here take RGB: turn the first kernels instead of every picture
         kernels["conv1_1"] = kernels["conv1_1"].flip(1).contiguous()

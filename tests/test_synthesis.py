@@ -179,6 +179,8 @@ def test_a_texture_can_be_made_larger_than_its_sample(net: VGG19, style: Tensor)
         ({"content_weight": 0.0, "style_weight": 0.0}, "all weights are 0"),
         ({"style_layer_weights": [1.0]}, "style_layer_weights has 1 values for 5 style layers"),
         ({"style_layer_weights": [1, 1, 1, 1, math.inf]}, "the weight of conv5_1 must be"),
+        ({"net": "vgg19"}, "net must be a network as nst.vgg19"),
+        ({"style_layers": ["conv1_1", "conv1_1"]}, "conv1_1 is named twice"),
         ({"content_layers": ["conv4_22"]}, "unknown layer 'conv4_22'; did you mean 'conv4_2'"),
         ({"style_layers": "conv1_1"}, "must be a list of names"),
         ({"content_reduction": "total"}, "unknown content reduction 'total'"),
@@ -195,9 +197,9 @@ def test_a_texture_can_be_made_larger_than_its_sample(net: VGG19, style: Tensor)
 def test_impossible_settings_are_sentences(
     net: VGG19, content: Tensor, style: Tensor, options: dict[str, Any], message: str
 ) -> None:
-    settings: dict[str, Any] = {"device": "cpu", "progress": False, **options}
+    settings: dict[str, Any] = {"net": net, "device": "cpu", "progress": False, **options}
     with pytest.raises(ValueError, match=message):
-        nst.transfer(content, style, net=net, **settings)
+        nst.transfer(content, style, **settings)
 
 
 def test_impossible_pictures_are_sentences(net: VGG19, content: Tensor, style: Tensor) -> None:
@@ -207,6 +209,7 @@ def test_impossible_pictures_are_sentences(net: VGG19, content: Tensor, style: T
         (torch.full((1, 3, 64, 64), torch.nan), "NaN or infinite"),
         (torch.rand(1, 3, 1, 1), "too small for conv4_2"),
         (torch.rand(2, 3, 64, 64), "content holds 2 pictures"),
+        (torch.rand(1, 3, 64, 64) * 255, "content holds values from .* dividing by 255"),
     ):
         with pytest.raises(ValueError, match=message):
             nst.transfer(picture, style, net=net, **QUIET)
@@ -214,6 +217,8 @@ def test_impossible_pictures_are_sentences(net: VGG19, content: Tensor, style: T
         nst.transfer(content, torch.cat([style, style]), net=net, **QUIET)
     with pytest.raises(ValueError, match="style must be a tensor"):
         nst.transfer(content, torch.rand(3, 8, 8), net=net, **QUIET)
+    with pytest.raises(ValueError, match="size must be a whole number"):
+        nst.reconstruct_style(style, [["conv1_1"]], net=net, size=(0, 4), **QUIET)
     with pytest.raises(ValueError, match="must be a list of lists"):
         nst.reconstruct_style(style, ["conv1_1"], net=net, **QUIET)
 
@@ -223,3 +228,20 @@ def test_the_device_auto_is_one_that_is_there(net: VGG19, content: Tensor) -> No
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     if not torch.backends.mps.is_available():
         assert result.device == expected
+
+
+def test_float64_pictures_and_one_layer_for_content_and_style_work(
+    net: VGG19, content: Tensor, style: Tensor
+) -> None:
+    result = nst.transfer(
+        content.double(),
+        style.double(),
+        net=net,
+        content_layers=["conv2_1"],
+        style_layers=["conv2_1"],
+        init=torch.full((1, 3, 4, 4), 0.5, dtype=torch.float64),
+        steps=2,
+        **QUIET,
+    )
+    assert result.image.dtype == torch.float32
+    assert result.history["content/conv2_1"][-1] < result.start["content/conv2_1"]
