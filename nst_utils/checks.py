@@ -71,7 +71,7 @@ def images(what: str, value: object) -> Tensor:
 def one_image(what: str, value: object) -> Tensor:
     """Return ``value`` if it is a single picture, (1, 3, H, W), 0..1, else raise ``ValueError``."""
     picture = images(what, value)
-    low, high = float(picture.min()), float(picture.max())
+    low, high = (float(value) for value in picture.detach().aminmax())
     if low < -0.1 or high > 1.1:  # a little over, as resizing may leave it, does no harm
         raise ValueError(
             f"{what} holds values from {low:g} to {high:g}; scale it to 0..1, for instance by "
@@ -91,8 +91,7 @@ def device(name: str | torch.device = "auto") -> torch.device:
     ``"auto"`` takes CUDA, then Apple's MPS, then the CPU. Raises ``ValueError`` with the way out
     where the device is unknown or not there.
     """
-    if isinstance(name, torch.device):
-        name = str(name)
+    name = str(name)
     kind, _, index = name.partition(":")
     one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
     if name != kind and (kind == "auto" or not index.isdecimal()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -162,10 +163,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except (ValueError, OSError) as error:
         return _refuse(error)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        return _refuse("there is not enough memory for this; use a smaller --size")
+    except (RuntimeError, MemoryError) as error:  # torch's own, for instance of a GPU
+        if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+            return _refuse("there is not enough memory for this; use a smaller --size")
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        return _refuse(f"the device could not do this ({first_line}); try --device cpu")
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
     except KeyboardInterrupt:

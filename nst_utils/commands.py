@@ -42,8 +42,9 @@ def _check_outputs(args: Namespace) -> None:
     output = check_output(args.output)
     for name in ("content", "style", "image", "init", "weights"):
         given = getattr(args, name, None)
-        if given and user_path(given).resolve() == output.resolve():
-            raise ValueError(f"--output would overwrite the input {given}; name another file")
+        for option, written in (("--output", output), ("--report", args.report)):
+            if given and written and user_path(given).resolve() == user_path(written).resolve():
+                raise ValueError(f"{option} would overwrite the input {given}; name another file")
     if args.report:
         check_writable(user_path(args.report))
         if user_path(args.report).resolve() == output.resolve():

@@ -222,9 +222,9 @@ def check_output(path: str | Path) -> Path:
 
 def to_pil(image: Tensor) -> Image.Image:
     """One picture as a PIL image; several, (B, 3, H, W), side by side with a white gap."""
-    image = checks.images("the picture", image.unsqueeze(0) if image.ndim == 3 else image)
-    image = image.detach().float().cpu()
-    gap = torch.ones(3, image.shape[2], 8)
+    image = image.unsqueeze(0) if isinstance(image, Tensor) and image.ndim == 3 else image
+    image = checks.images("the picture (of a result, its .image)", image).detach().float().cpu()
+    gap = image.new_ones(3, image.shape[2], 8)
     strip = [part for one in image for part in (one, gap)][:-1]
     array = torch.cat(strip, dim=2).clamp(0, 1).mul(255).round().byte()
     return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
@@ -264,6 +264,6 @@ def noise_image(height: int, width: int, seed: int = 0, std: float = 1 / 255) ->
     Returns:
         (1, 3, height, width) float32 on the CPU, clamped to 0..1.
     """
-    generator = torch.Generator().manual_seed(checks.count("seed", seed, 0, MAX_SEED))
-    noise = torch.randn(1, 3, height, width, generator=generator)
+    generator = torch.Generator("cpu").manual_seed(checks.count("seed", seed, 0, MAX_SEED))
+    noise = torch.randn(1, 3, height, width, generator=generator, device="cpu")
     return (0.5 + std * noise).clamp(0, 1)

@@ -27,8 +27,9 @@ def content_loss(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
         (B,), one value for each image.
 
     Raises:
-        ValueError: the shapes differ, or the reduction is unknown.
+        ValueError: the shapes differ or are not (B, N, H, W), or the reduction is unknown.
     """
+    _check_responses(F, P)
     if F.shape[1:] != P.shape[1:]:
         raise ValueError(
             f"the image's responses {tuple(F.shape)} and the photograph's {tuple(P.shape)} differ "
@@ -66,6 +67,7 @@ def gram_matrix(F: Tensor) -> Tensor:
     Returns:
         (B, N, N), symmetric, not divided by anything.
     """
+    _check_responses(F)
     features = F.flatten(2)
     return features @ features.transpose(1, 2)
 
@@ -84,8 +86,14 @@ def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:
         (B,), E_l for each image.
 
     Raises:
-        ValueError: the number of filters differs.
+        ValueError: the shapes do not go together.
     """
+    _check_responses(F)
+    if A.ndim not in (3, 4) or A.shape[0] not in (1, F.shape[0]):
+        raise ValueError(
+            "A must be the painting's responses, (B, N, H, W), or their Gram matrix, (B, N, N), "
+            f"got a tensor of shape {tuple(A.shape)}"
+        )
     if F.shape[1] != A.shape[1]:
         raise ValueError(
             f"the image's responses have {F.shape[1]} filters, the painting's {A.shape[1]}; "
@@ -100,6 +108,18 @@ def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:
     # equal sizes it is equation 4 exactly.
     difference = gram_matrix(F) / M - A / (positions or M)
     return difference.square().flatten(1).mean(1) / 4
+
+
+def _check_responses(F: Tensor, P: Tensor | None = None) -> None:
+    """Raise ``ValueError`` unless these are batches of responses that go together."""
+    for responses in (F,) if P is None else (F, P):
+        if responses.ndim != 4:
+            raise ValueError(
+                "responses must have the shape (B, N, H, W), got "
+                f"{tuple(responses.shape)}; of a single image, pass features[None]"
+            )
+    if P is not None and P.shape[0] not in (1, F.shape[0]):
+        raise ValueError(f"{P.shape[0]} targets for {F.shape[0]} images; give one, or one for each")
 
 
 def style_loss_gradient(F: Tensor, A: Tensor) -> Tensor:

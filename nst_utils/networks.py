@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,9 +68,10 @@ class VGG19(nn.Module):
             self.register_buffer(f"{layer}_kernel", kernels[layer].to(dtype, copy=True))
             self.register_buffer(f"{layer}_bias", biases[layer].to(dtype, copy=True))
         prep = weights.preprocessing
+        like: dict[str, Any] = {"dtype": torch.float32, "device": kernels["conv1_1"].device}
         self._scale = prep.scale
-        self.register_buffer("mean", torch.tensor(prep.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(prep.std).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(prep.mean, **like).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(prep.std, **like).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The responses of the named layers, after the ReLU.
@@ -101,6 +103,11 @@ class VGG19(nn.Module):
         return {layer: responses[layer] for layer in wanted}
 
     def _check_size(self, images: Tensor, deepest: str) -> None:
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(
+                "images must be a float tensor of shape (B, 3, H, W), got "
+                f"{images.dtype} of shape {tuple(images.shape)}"
+            )
         height, width = images.shape[-2:]
         least = 2 ** (block_of(deepest) - 1)
         if min(height, width) < least:
@@ -145,7 +152,7 @@ def normalize(
         mean_activations: layer -> (N_l,), of the plain network with the same pooling.
     """
     new_kernels, new_biases = {}, {}
-    before = torch.ones(3)
+    before = kernels["conv1_1"].new_ones(3)
     for layer in VGG19_LAYERS:
         mean = mean_activations[layer]
         after = mean.clamp(min=MEAN_ACTIVATION_FLOOR * float(mean.mean()))
@@ -171,7 +178,8 @@ def mean_activations(net: VGG19, images: Iterable[Tensor]) -> dict[str, Tensor]:
     positions = dict.fromkeys(VGG19_LAYERS, 0)
     for image in images:
         for layer, response in net(image, VGG19_LAYERS).items():
-            sums[layer] = sums[layer] + response.sum((0, 2, 3), dtype=torch.float64).cpu()
+            # Positions are summed on the device, pictures in float64, which Apple's GPUs lack.
+            sums[layer] = sums[layer] + response.sum((2, 3)).cpu().double().sum(0)
             positions[layer] += response.shape[0] * response.shape[2] * response.shape[3]
     if not positions["conv1_1"]:
         raise ValueError("no images were given to measure mean activations on")
@@ -195,9 +203,10 @@ def vgg19(
         normalized: scale every filter to mean activation 1. The means for the bundled weights
             come with them; for other weights they are measured on the bundled pictures, which
             takes some seconds.
-        precision: ``"float32"``; ``"bfloat16"``, in which the convolutions take half the time on
-            processors made for it (Gram matrices, losses and the picture stay float32; see
-            benchmarks/ for what it costs); or ``"auto"``, the faster of the two.
+        precision: ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
+            ``"bfloat16"``, in which the convolutions take half the time on processors made for it
+            (Gram matrices, losses and the picture stay float32; see benchmarks/ for what it
+            costs); or ``"auto"``, the faster of the two.
         preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
 
     Raises:

@@ -134,6 +134,7 @@ class Objective:
         layers = row.content_layers if kind == "content" else row.style_layers
         return float(layers.get(layer, 0.0))
 
+    @torch.inference_mode(False)
     def _make_groups(self, rows: Sequence[Row]) -> list[_Group]:
         members: dict[tuple[int, ...], list[int]] = {}
         for index, weights in enumerate(self.layer_weights):
@@ -156,19 +157,23 @@ class Objective:
     def _target(
         self, row: Row, kind: str, layer: str, cache: dict[tuple[int, str, str], Tensor]
     ) -> Tensor:
-        """P^l, or A^l divided by its number of positions; each picture is looked at once."""
+        """P^l, or A^l over its number of positions; once for each picture and set of layers."""
         picture = row.content if kind == "content" else row.style
         assert picture is not None  # Row.check
         if (id(picture), kind, layer) not in cache:
             layers = [name for k, name in self._kinds if k == kind]
             layers = [name for name in layers if self._layer_weight(row, kind, name) > 0]
-            responses = self.net(picture.to(self.net.mean), layers)
+            try:
+                responses = self.net(picture.detach().to(self.net.mean), layers)
+            except ValueError as error:
+                raise ValueError(f"the {kind} picture cannot be used: {error}") from None
             for name, response in responses.items():
                 if kind == "style":
                     response = gram_matrix(response) / response[0, 0].numel()
                 cache[id(picture), kind, name] = response
         return cache[id(picture), kind, layer]
 
+    @torch.inference_mode(False)  # the gradient is needed whatever mode the caller is in
     def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
         """Loss, gradient and terms of ``images`` (n, 3, H, W), which stand for the given rows.
 
@@ -177,6 +182,11 @@ class Objective:
             rows: (n,) indices into the table; all rows by default.
         """
         asked = list(range(len(self))) if rows is None else rows.tolist()
+        if len(asked) != len(images) or not all(0 <= row < len(self) for row in asked):
+            raise ValueError(
+                f"{len(images)} pictures for the rows {asked} of a table of {len(self)}; give one "
+                "picture for each row"
+            )
         loss = images.new_zeros(len(asked))
         gradient = torch.zeros_like(images)
         terms = images.new_full((len(asked), len(self.columns)), torch.nan)

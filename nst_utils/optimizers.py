@@ -32,7 +32,7 @@ class LBFGS:
     A step of length 1 along the two-loop direction (Nocedal & Wright, algorithm 7.4) is almost
     always good; a row for which it is not is tried again, alone, with a shorter one (Armijo). NaN
     or infinite losses count as too long a step, so they never reach the picture. ``loss`` falls
-    monotonically.
+    monotonically, up to float32 rounding.
 
     Args:
         evaluate: ``evaluate(images, rows)``, see :meth:`nst_utils.objective.Objective.evaluate`.
@@ -111,7 +111,8 @@ class LBFGS:
             downhill_step = -gradient * (self._restart_step / rms)[:, None]
             direction = torch.where(steepest[:, None], downhill_step, direction)
         moved = self._line_search(direction)
-        self._restart_step = torch.where(moved, self._restart_step, self._restart_step / 10)
+        too_long = steepest & ~moved
+        self._restart_step = torch.where(too_long, self._restart_step / 10, self._restart_step)
         self._forget(~moved)
         self._steps += 1
 
@@ -137,12 +138,14 @@ class LBFGS:
             new = self._evaluate(x.view(-1, *self._shape[1:]), rows)
             self.evaluations[rows.cpu()] += 1
             g = new.gradient.flatten(1)
-            good = new.loss <= old_loss[rows] + sufficient_decrease * slope + rounding[rows]
+            enough = old_loss[rows] + sufficient_decrease * slope.clamp(max=0)
+            good = new.loss <= enough + rounding[rows]
             good &= g.isfinite().all(1)
             done = rows[good]
             self._x[done], self._g[done] = x[good], g[good]
             self.loss[done], self.terms[done] = new.loss[good], new.terms[good]
-            moved[done] = True
+            # A step that only rounding allows is none: the next one begins shorter.
+            moved[done] = new.loss[good] < old_loss[done]
             rows = rows[~good]
             if not len(rows):
                 break

@@ -22,7 +22,7 @@ class Step(NamedTuple):
     """What a callback is told after each step."""
 
     number: int  # 1, 2, ...
-    images: Tensor  # (B, 3, H, W) on the device; clone it to keep it
+    images: Tensor  # (B, 3, H, W), a copy, on the device
     losses: dict[str, Tensor]  # as in Result.history, each (B,)
 
 
@@ -101,7 +101,12 @@ def minimize(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     begun = time.perf_counter()
-    mover = _make_optimizer(optimizer, objective, start.to(objective.net.mean), learning_rate)
+    start = checks.images("start", start).detach().to(objective.net.mean)
+    if len(start) != len(objective):
+        raise ValueError(
+            f"start holds {len(start)} pictures for {len(objective)} rows; give one for each"
+        )
+    mover = _make_optimizer(optimizer, objective, start, learning_rate)
     at_start = objective.paper_losses(mover.terms)
     history: list[dict[str, Tensor]] = []
     interrupted = False
@@ -113,7 +118,7 @@ def minimize(
             history.append(losses)
             _show_losses(bar, losses)
             if callback is not None:
-                callback(Step(number, mover.images, losses))
+                callback(Step(number, mover.images.clone(), losses))
             if tolerance is not None and _has_settled(history, tolerance):
                 break
     except KeyboardInterrupt:
@@ -130,7 +135,16 @@ def minimize(
             for name in at_start
         },
         start=at_start,
-        settings={**(settings or {}), "steps": steps, "optimizer": optimizer},
+        settings={
+            **(settings or {}),
+            "steps": steps,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "tolerance": tolerance,
+            "device": str(device),
+            "height": image.shape[2],
+            "width": image.shape[3],
+        },
         device=str(device),
         seconds=time.perf_counter() - begun,
         evaluations=int(mover.evaluations.max()),
@@ -174,3 +188,17 @@ def _peak_memory(device: torch.device) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # KiB elsewhere
+
+
+def plain_settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of an experiment as they go into the result: plain values only."""
+    left_out = ("net", "callback", "progress")
+    return {k: _plain(v) for k, v in arguments.items() if k not in left_out}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.ndim == 4:
+        return f"picture {value.shape[-1]}x{value.shape[-2]}"
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value

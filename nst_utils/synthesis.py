@@ -6,7 +6,7 @@ Each only fills in the table of :mod:`nst_utils.objective`; all share one loop,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from nst_utils import checks
 from nst_utils.images import noise_image, resize
 from nst_utils.networks import VGG19, check_layers, vgg19
 from nst_utils.objective import Objective, Row
-from nst_utils.runs import Callback, Result, minimize
+from nst_utils.runs import Callback, Result, minimize, plain_settings
 
 # Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
 CONTENT_LAYERS = ("conv4_2",)
@@ -56,7 +56,7 @@ def transfer(
     Args:
         content: (1, 3, H, W), RGB, 0..1: the photograph; the result has its size.
         style: (1, 3, H', W'), the painting; of any size.
-        net: the network; by default :func:`nst_utils.vgg19`, the paper's.
+        net: by default :func:`nst_utils.vgg19`, the paper's; it is moved to the device.
         content_weight: alpha. style_weight: beta. Only their ratio matters to the picture.
         content_layers, style_layers: by name.
         style_layer_weights: w_l for each style layer; by default 1 / number of layers.
@@ -71,12 +71,12 @@ def transfer(
     Raises:
         ValueError: any setting or picture that cannot be used; the message says what to do.
     """
-    settings = _settings(locals())
+    settings = plain_settings(locals())
     checks.one_image("content", content)
     table = _broadcast(
         content_weight=_as_list(content_weight),
         style_weight=_as_list(style_weight),
-        style=[style] if isinstance(style, Tensor) else list(style),
+        style=_as_list(style),
         content_layers=_as_layer_lists(content_layers),
         style_layers=_as_layer_lists(style_layers),
         init=_as_list(init),
@@ -134,7 +134,7 @@ def reconstruct_content(
     Raises:
         ValueError: as :func:`transfer`.
     """
-    settings = _settings({k: v for k, v in locals().items() if k != "run"} | run)
+    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
     checks.one_image("image", image)
     rows = [
         Row(content=image, content_layers={layer: 1.0}, content_weight=1.0)
@@ -173,8 +173,9 @@ def reconstruct_style(
     Raises:
         ValueError: as :func:`transfer`.
     """
-    settings = _settings({k: v for k, v in locals().items() if k != "run"} | run)
+    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
     checks.one_image("image", image)
+    layer_sets = layer_sets if isinstance(layer_sets, str) else list(layer_sets)
     if isinstance(layer_sets, str) or any(isinstance(layers, str) for layers in layer_sets):
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     rows = [
@@ -216,19 +217,32 @@ def _start(init: object, content: Tensor, style: Tensor, seed: object) -> Tensor
     """(1, 3, H, W), where a picture begins: of content's size."""
     size = (content.shape[2], content.shape[3])
     if isinstance(init, Tensor):
-        return resize(checks.one_image("init", init), size)
-    kind = checks.one_of("init", str(init), INITS)
+        return resize(_on_cpu(checks.one_image("init", init)), size)
+    if not isinstance(init, str):
+        raise ValueError(f"init must be {', '.join(INITS)} or a picture, got {type(init).__name__}")
+    kind = checks.one_of("init", init, INITS)
     if kind == "noise":
         return noise_image(*size, seed=checks.count("seed", seed, least=0))
-    return content if kind == "content" else resize(style, size)
+    return _on_cpu(content) if kind == "content" else resize(_on_cpu(style), size)
+
+
+def _on_cpu(picture: Tensor) -> Tensor:
+    """Starts are put together on the CPU, wherever the user's pictures are."""
+    return picture.detach().to("cpu", torch.float32)
 
 
 def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    several = isinstance(value, Iterable) and not isinstance(value, (str, Tensor))
+    return list(value) if several else [value]
 
 
 def _as_layer_lists(layers: Any) -> list[list[str]]:
-    if isinstance(layers, str) or all(isinstance(layer, str) for layer in layers):
+    if isinstance(layers, str):
+        return [check_layers(layers)]
+    if not isinstance(layers, Iterable):
+        raise ValueError(f"layers must be a list of layer names, got {layers!r}")
+    layers = list(layers)
+    if any(isinstance(layer, str) for layer in layers):
         return [check_layers(layers)]
     return [check_layers(each) for each in layers]
 
@@ -244,17 +258,3 @@ def _broadcast(**options: list[Any]) -> list[dict[str, Any]]:
         {name: values[i if len(values) > 1 else 0] for name, values in options.items()}
         for i in range(rows)
     ]
-
-
-def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of an experiment as they go into the result: plain values only."""
-    left_out = ("net", "callback", "progress")
-    return {k: _plain(v) for k, v in arguments.items() if k not in left_out}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return f"picture {value.shape[-1]}x{value.shape[-2]}"
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return value

@@ -165,3 +165,15 @@ def test_wrong_shapes_and_reductions_are_sentences() -> None:
         style_loss(F, responses((1, 2, 4, 4), 0))
     with pytest.raises(ValueError, match="'mean' or 'sum'"):
         content_loss(F, F, reduction="median")
+
+
+def test_responses_without_a_batch_are_refused() -> None:
+    """(N, H, W) would silently be read as N images."""
+    F = responses((3, 4, 4), 0)
+    for call in (lambda: gram_matrix(F), lambda: content_loss(F, F), lambda: style_loss(F, F)):
+        with pytest.raises(ValueError, match=r"features\[None\]"):
+            call()
+    with pytest.raises(ValueError, match="3 targets for 2 images"):
+        content_loss(responses((2, 1, 2, 2), 0), responses((3, 1, 2, 2), 0))
+    with pytest.raises(ValueError, match="or their Gram matrix"):
+        style_loss(responses((2, 4, 2, 2), 0), responses((4, 4), 0))

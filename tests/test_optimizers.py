@@ -244,3 +244,11 @@ def test_adam_makes_one_evaluation_a_step() -> None:
     adam = Adam(function(bowl), starts(2))
     run(adam, 7)
     assert adam.evaluations.tolist() == [8, 8]
+
+
+def test_a_row_at_the_floor_of_float32_stops_searching() -> None:
+    """Near the least, only rounding moves the loss: that must not cost a search at every step."""
+    begin = torch.full((1, 1, 1, 10), 0.3) + 1e-7 * torch.arange(10)
+    lbfgs = LBFGS(function(lambda x: bowl(x) + 1), begin)
+    run(lbfgs, 60)
+    assert lbfgs.evaluations.item() < 4 * 60

@@ -245,3 +245,31 @@ def test_float64_pictures_and_one_layer_for_content_and_style_work(
     )
     assert result.image.dtype == torch.float32
     assert result.history["content/conv2_1"][-1] < result.start["content/conv2_1"]
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_it_works_in_inference_mode_and_with_pictures_that_require_gradients(
+    net: VGG19, content: Tensor, style: Tensor, optimizer: str
+) -> None:
+    options: dict[str, Any] = {"net": net, "steps": 2, "optimizer": optimizer, **SHALLOW, **QUIET}
+    plain = nst.transfer(content, style, **options)
+    with torch.inference_mode():
+        inferred = nst.transfer(content, style, **options)
+    graded = nst.transfer(content.clone().requires_grad_(), style, **options)
+    assert torch.equal(plain.image, inferred.image)
+    assert torch.equal(plain.image, graded.image)
+    assert not graded.image.requires_grad
+
+
+def test_lists_may_be_generators(net: VGG19, content: Tensor, style: Tensor) -> None:
+    layers: Any = (x for x in ["conv2_2"])
+    result = nst.transfer(content, style, net=net, content_layers=layers, steps=1, **QUIET)
+    assert "content/conv2_2" in result.history
+    sets: Any = ([layer] for layer in ("conv1_1", "conv2_1"))
+    assert nst.reconstruct_style(style, sets, net=net, steps=1, **QUIET).image.shape[0] == 2
+
+
+def test_a_callback_cannot_spoil_the_run(net: VGG19, content: Tensor, style: Tensor) -> None:
+    options: dict[str, Any] = {"net": net, "steps": 3, **SHALLOW, **QUIET}
+    spoiled = nst.transfer(content, style, callback=lambda step: step.images.zero_(), **options)
+    assert torch.equal(spoiled.image, nst.transfer(content, style, **options).image)
