@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("content", metavar="CONTENT", help="photograph: a file or a bundled name")
     sub.add_argument("style", metavar="STYLE", help="painting: a file or a bundled name")
-    sub.add_argument("--content-weight", type=_weight, help="alpha (preset paper: 1e-3)")
+    sub.add_argument("--content-weight", type=_weight, help="alpha (preset paper: 5e-2)")
     sub.add_argument("--style-weight", type=_weight, help="beta (1)")
     sub.add_argument("--content-layers", type=_layers, help="comma separated (conv4_2)")
     sub.add_argument("--style-layers", type=_layers, help="comma separated (conv1_1,...,conv5_1)")

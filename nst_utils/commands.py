@@ -152,5 +152,5 @@ def demo_arguments(output: str, device: str) -> list[str]:
         size, steps = ("448", "200") if has_fast_bfloat16() else ("384", "150")
     return [
         *("transfer", "chenonceau", "starry-night", "--output", output, "--size", size),
-        *("--steps", steps, "--content-weight", "5e-2", "--precision", "auto", "--device", device),
+        *("--steps", steps, "--precision", "auto", "--device", device),
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from nst_utils import checks
 from nst_utils.networks import vgg19
-from nst_utils.synthesis import CONTENT_LAYERS, STYLE_LAYERS
+from nst_utils.synthesis import CONTENT_LAYERS, CONTENT_WEIGHT, STYLE_LAYERS
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ PRESETS = {
         precision="float32",
         content_layers=CONTENT_LAYERS,  # section 3: conv4_2
         style_layers=STYLE_LAYERS,  # section 3: conv1_1 to conv5_1, w_l = 1/5
-        content_weight=1e-3,  # figure 3 B: alpha/beta = 1e-3 (C: 8e-4, D: 5e-3, E, F: 5e-4)
+        content_weight=CONTENT_WEIGHT,  # ours; figure 3: 1e-3 (B), 8e-4, 5e-3, 5e-4, 5e-4
         style_weight=1.0,
         content_reduction="mean",  # ours: eq. 1 prints the sum; see losses.content_loss
         init="noise",  # section 3.3: white noise, except where said

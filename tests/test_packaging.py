@@ -253,7 +253,7 @@ PUBLIC: dict[str, list[str]] = {
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "vgg19": {"weights": "bundled", "pooling": "avg", "normalized": True},
-    "transfer": {"net": None, "content_weight": 1e-3, "style_weight": 1.0, "init": "noise"}
+    "transfer": {"net": None, "content_weight": 5e-2, "style_weight": 1.0, "init": "noise"}
     | {"steps": 300, "seed": 0, "device": "auto"},
 }
 

@@ -23,7 +23,7 @@ def test_the_preset_paper_holds_the_papers_settings() -> None:
     assert (paper.pooling, paper.normalized) == ("avg", True)
     assert paper.content_layers == ("conv4_2",)
     assert paper.style_layers == ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-    assert paper.content_weight / paper.style_weight == pytest.approx(1e-3)
+    assert paper.content_weight / paper.style_weight == pytest.approx(5e-2)
     assert (paper.init, paper.optimizer) == ("noise", "lbfgs")
 
 
