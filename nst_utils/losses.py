@@ -40,8 +40,8 @@ def content_loss(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
         return squares.sum(1) / 2
     if reduction == "mean":
         # Paper: the sum. Here: its mean, because with a normalized network the sum is about a
-        # million and E_l about one, so that no ratio of figure 4 would let the painting through;
-        # with the mean the ratios act as figure 4 shows (see notebook 04 and benchmarks/).
+        # million and E_l about one, so that every ratio of figure 4 gives the photograph; with the
+        # mean they go from the painting to the photograph as there (benchmarks/README.md).
         return squares.mean(1) / 2
     raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
 
