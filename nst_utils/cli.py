@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+import torch
+
 from nst_utils import __version__, checks, commands
 from nst_utils.doctor import doctor
 from nst_utils.images import MAX_SEED
@@ -163,9 +165,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except (ValueError, OSError) as error:
         return _refuse(error)
-    except (RuntimeError, MemoryError) as error:  # torch's own, for instance of a GPU
+    except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
             return _refuse("there is not enough memory for this; use a smaller --size")
+        if not isinstance(error, (torch.AcceleratorError, NotImplementedError)):
+            raise  # a bug of ours is not bad input
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         return _refuse(f"the device could not do this ({first_line}); try --device cpu")
     except SystemExit as stop:  # argparse: --help, --version or bad options

@@ -647,6 +647,31 @@ def test_a_bug_is_not_hidden_as_bad_input(
         run("transfer", "chelsea", "china", "-o", tmp_path / "a.png", *SMALL)
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (NotImplementedError("no such operator on MPS\nmore"), "try --device cpu"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "use a smaller --size"),
+        (MemoryError(), "use a smaller --size"),
+    ],
+)
+def test_what_a_device_cannot_do_is_one_line(
+    run: Run,
+    shared_net: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    advice: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "transfer", fail)
+    outcome = run("transfer", "chelsea", "china", "-o", tmp_path / "a.png", *SMALL)
+    assert outcome.code == 2
+    assert advice in outcome.complaint
+
+
 def test_a_failing_write_leaves_the_old_picture(
     run: Run, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
