@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
             return _refuse("there is not enough memory for this; use a smaller --size")
         if not isinstance(error, (torch.AcceleratorError, NotImplementedError)):
-            raise  # a bug of ours is not bad input
+            raise  # a bug of ours is not bad input; torch raises these where a device is at fault
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         return _refuse(f"the device could not do this ({first_line}); try --device cpu")
     except SystemExit as stop:  # argparse: --help, --version or bad options

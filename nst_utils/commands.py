@@ -145,7 +145,7 @@ def samples_command(_: Namespace) -> int:
 def demo_arguments(output: str, device: str) -> list[str]:
     """The ``nst transfer`` that shows most on this device in a few minutes.
 
-    Two processor cores need under four minutes, a GPU some seconds.
+    Sized so that two processor cores need under four minutes.
     """
     size, steps = ("512", "300")
     if checks.device(device).type == "cpu":

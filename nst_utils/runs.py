@@ -137,6 +137,7 @@ def minimize(
         start=at_start,
         settings={
             **(settings or {}),
+            "network": objective.net.description,
             "steps": steps,
             "optimizer": optimizer,
             "learning_rate": learning_rate,

@@ -107,7 +107,7 @@ def transfer(
         tolerance=tolerance,
         callback=callback,
         progress=progress,
-        settings=settings | {"network": objective.net.description},
+        settings=settings,
     )
 
 
@@ -145,7 +145,6 @@ def reconstruct_content(
     ]
     objective = _objective(net, rows, device, content_reduction)
     start = _start(init, image, image, seed).repeat(len(rows), 1, 1, 1)
-    settings["network"] = objective.net.description
     return minimize(objective, start, settings=settings, **run)
 
 
@@ -188,7 +187,6 @@ def reconstruct_style(
     objective = _objective(net, rows, device, "mean")
     canvas = image if size is None else resize(image, size)
     start = _start(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
-    settings["network"] = objective.net.description
     return minimize(objective, start, settings=settings, **run)
 
 
