@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nst_utils import checks
 from nst_utils.images import check_output, load_image, samples, save_image
-from nst_utils.networks import VGG19, has_fast_bfloat16
+from nst_utils.networks import VGG19
 from nst_utils.paths import check_writable, user_path, write_whole
 from nst_utils.presets import NETWORKS, preset, preset_table
 from nst_utils.runs import Result
@@ -57,7 +57,7 @@ def transfer_command(args: Namespace) -> int:
     _check_outputs(args)
     content, style = load_image(args.content, args.size), load_image(args.style, args.size)
     settings = preset(args.preset).transfer_settings()
-    names = (*settings, "seed", "device")
+    names = (*settings, "seed", "device", "exact")
     settings |= _overrides(args, names)
     init: str | Tensor = settings.pop("init")
     if isinstance(init, str) and init not in INITS:
@@ -79,7 +79,7 @@ def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
     image = load_image(args.image, args.size)
     names = ("optimizer", "learning_rate", "steps")
     chosen = {name: getattr(preset(args.preset), name) for name in names}
-    chosen |= _overrides(args, (*names, "seed", "device"))
+    chosen |= _overrides(args, (*names, "seed", "device", "exact"))
     return image, chosen | {"net": _network(args), "progress": not args.quiet}
 
 
@@ -120,6 +120,7 @@ def _report(args: Namespace, result: Result) -> dict[str, Any]:
         "seconds": result.seconds,
         "evaluations": result.evaluations,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "levels": [{"height": h, "width": w, "steps": n} for h, w, n in result.levels],
         "interrupted": result.interrupted,
     }
     for name in ("content_loss", "style_loss", "total_loss"):
@@ -145,12 +146,10 @@ def samples_command(_: Namespace) -> int:
 def demo_arguments(output: str, device: str) -> list[str]:
     """The ``nst transfer`` that shows most on this device in a few minutes.
 
-    Sized so that two processor cores need under four minutes.
+    Sized so that two processor cores need under three minutes.
     """
-    size, steps = ("512", "300")
-    if checks.device(device).type == "cpu":
-        size, steps = ("448", "200") if has_fast_bfloat16() else ("384", "150")
+    size = "448" if checks.device(device).type == "cpu" else "512"
     return [
         *("transfer", "chenonceau", "starry-night", "--output", output, "--size", size),
-        *("--steps", steps, "--precision", "auto", "--device", device),
+        *("--precision", "auto", "--device", device),
     ]

@@ -9,6 +9,7 @@ one value for each image of the batch, (B,), so that images never influence one 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,14 +36,14 @@ def content_loss(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
             f"the image's responses {tuple(F.shape)} and the photograph's {tuple(P.shape)} differ "
             "in shape; make both pictures the same size"
         )
-    squares = (F - P).square().flatten(1)
+    squares = (F - P).square()
     if reduction == "sum":
-        return squares.sum(1) / 2
+        return squares.sum((1, 2, 3)) / 2
     if reduction == "mean":
         # Paper: the sum. Here: its mean, because with a normalized network the sum is about a
         # million and E_l about one, so that every ratio of figure 4 gives the photograph; with the
         # mean they go from the painting to the photograph as there (benchmarks/README.md).
-        return squares.mean(1) / 2
+        return squares.mean((1, 2, 3)) / 2
     raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
 
 
@@ -68,8 +69,29 @@ def gram_matrix(F: Tensor) -> Tensor:
         (B, N, N), symmetric, not divided by anything.
     """
     _check_responses(F)
-    features = F.flatten(2)
-    return features @ features.transpose(1, 2)
+    return _Gram.apply(F)
+
+
+class _Gram(torch.autograd.Function):
+    """Equation 3 with its gradient, (dL/dG + its transpose) F: one product where autograd does two.
+
+    With dE_l/dG = (G - A) / (2 N^2 M^2), which is symmetric, that is equation 6.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, F: Tensor) -> Tensor:
+        ctx.save_for_backward(F)
+        features = F.flatten(2)
+        return features @ features.transpose(1, 2)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (F,) = ctx.saved_tensors
+        both = gradient + gradient.transpose(1, 2)
+        # (M, N), so that the result lies in memory as F does: filters side by side.
+        towards = F.flatten(2).transpose(1, 2) @ both
+        return towards.transpose(1, 2).view_as(F)
 
 
 def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:

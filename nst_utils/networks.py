@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from nst_utils import checks
+from nst_utils.convolutions import ConvReLU, average_pool
 from nst_utils.images import load_image, samples
 from nst_utils.weights import VGG19_LAYERS, Weights, load_weights
 
@@ -43,7 +44,6 @@ class VGG19(nn.Module):
     layers = VGG19_LAYERS
     mean: Tensor
     std: Tensor
-    conv1_1_kernel: Tensor
 
     def __init__(
         self,
@@ -64,9 +64,10 @@ class VGG19(nn.Module):
         kernels, biases = weights.kernels, weights.biases
         if mean_activations is not None:
             kernels, biases = normalize(kernels, biases, mean_activations)
+        self.convolutions = nn.ModuleDict()
         for layer in VGG19_LAYERS:
-            self.register_buffer(f"{layer}_kernel", kernels[layer].to(dtype, copy=True))
-            self.register_buffer(f"{layer}_bias", biases[layer].to(dtype, copy=True))
+            kernel = kernels[layer].to(dtype, copy=True)
+            self.convolutions[layer] = ConvReLU(kernel, biases[layer].to(dtype, copy=True))
         prep = weights.preprocessing
         like: dict[str, Any] = {"dtype": torch.float32, "device": kernels["conv1_1"].device}
         self._scale = prep.scale
@@ -91,16 +92,21 @@ class VGG19(nn.Module):
         self._check_size(images, VGG19_LAYERS[deepest])
         responses: dict[str, Tensor] = {}
         x = (images.to(self.mean.device) * self._scale - self.mean) / self.std
-        x = x.to(self.conv1_1_kernel.dtype)
+        # Values of one position side by side: what convolutions of many filters work on.
+        dtype = self.get_buffer("convolutions.conv1_1.kernel").dtype
+        x = x.to(dtype, memory_format=torch.channels_last)
         for index, layer in enumerate(VGG19_LAYERS[: deepest + 1]):
             if index and block_of(layer) != block_of(VGG19_LAYERS[index - 1]):
-                x = fn.avg_pool2d(x, 2) if self.pooling == "avg" else fn.max_pool2d(x, 2)
-            kernel = self.get_buffer(f"{layer}_kernel")
-            # The ReLU overwrites its input, which nothing else needs: less memory to move.
-            x = fn.conv2d(x, kernel, self.get_buffer(f"{layer}_bias"), padding=1).relu_()
+                x = average_pool(x) if self.pooling == "avg" else fn.max_pool2d(x, 2)
+            x = self.convolutions[layer](x)
             if layer in wanted:
-                responses[layer] = x.float() if x.dtype == torch.bfloat16 else x
+                responses[layer] = x.float() if dtype == torch.bfloat16 else x
         return {layer: responses[layer] for layer in wanted}
+
+    def filters(self, layer: str) -> int:
+        """N_l, the number of a layer's filters."""
+        convolution = self.convolutions[checks.one_of("layer", layer, VGG19_LAYERS)]
+        return len(convolution.get_buffer("bias"))
 
     def _check_size(self, images: Tensor, deepest: str) -> None:
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nst_utils.curvature import Curvature
 from nst_utils.objective import Evaluation
 
 Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
@@ -40,6 +41,8 @@ class LBFGS:
         history_size: pairs remembered; 20 as in the authors' code.
         first_step: root mean square length of the first step, on the 0..1 scale.
         bounds: least and greatest pixel value, or ``None`` for none.
+        curvature: learn a better first guess at the inverse Hessian than a multiple of the
+            identity (see :mod:`nst_utils.curvature`); without, it is plain L-BFGS.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class LBFGS:
         history_size: int = 20,
         first_step: float = 5 * GRAY_LEVEL,
         bounds: tuple[float, float] | None = (0.0, 1.0),
+        curvature: bool = False,
     ) -> None:
         self._evaluate = evaluate
         self._shape = start.shape
+        self._curvature = Curvature(start) if curvature else None
         self._bounds = bounds
         self._x = self._clamp(start.detach().flatten(1).clone())
         rows, size = self._x.shape
@@ -92,7 +97,10 @@ class LBFGS:
         for i in newest_first:
             alphas[i] = self._rho[i] * _dot(self._s[i], q)
             q.addcmul_(self._y[i], alphas[i][:, None], value=-1)
-        q *= self._scaling[:, None]
+        if self._curvature is None:
+            q *= self._scaling[:, None]
+        else:
+            q = self._curvature.apply(q, self._scaling)
         for i in reversed(newest_first):
             beta = self._rho[i] * _dot(self._y[i], q)
             q.addcmul_(self._s[i], (alphas[i] - beta)[:, None])
@@ -168,6 +176,8 @@ class LBFGS:
         self._rho[slot] = torch.where(good, 1 / curvature, torch.zeros_like(curvature))
         self._scaling = torch.where(good, curvature / yy, self._scaling)
         self._has_history |= good
+        if self._curvature is not None:
+            self._curvature.learn(s, y, good)
 
 
 class Adam:

@@ -56,6 +56,8 @@ def show(
 def plot_history(result: Result, picture: int | None = None) -> Figure:
     """Draw the losses over the steps: the total loss (eq. 7), and every layer by itself.
 
+    A dotted line ends each coarse level, whose losses are those of a smaller picture.
+
     Args:
         result: of a run.
         picture: which row of the batch; by default the first, and the total of all others thinly.
@@ -77,12 +79,20 @@ def plot_history(result: Result, picture: int | None = None) -> Figure:
     left.set_title("total loss")
     for name in result.history:
         values = torch.cat([result.start[name][None], result.history[name]])[:, row]
-        if "/" in name and not values.isnan().any():
+        if "/" in name and not values.isnan().all():
             kind, layer = name.split("/")
             right.plot(
                 values, label=f"{kind} {layer}", linestyle="--" if kind == "content" else "-"
             )
     right.set_title("each layer, before weighting")
+    change = 0
+    for _, width, steps in result.levels[:-1]:
+        change += steps
+        left.axvline(change, color="0.6", linestyle=":", linewidth=1)
+        left.annotate(
+            f" {width} px before", (change, 0.97), xycoords=("data", "axes fraction"), va="top",
+            rotation=90, fontsize=7, color="0.4", ha="right",
+        )  # fmt: skip
     for axis in (left, right):
         axis.set(xlabel="step", yscale="log")
         axis.grid(alpha=0.3)

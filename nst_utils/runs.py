@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from nst_utils import checks
+from nst_utils.images import resize
+from nst_utils.levels import Level
 from nst_utils.objective import Objective
 from nst_utils.optimizers import LBFGS, OPTIMIZERS, Adam
 from nst_utils.quick import quick_steps
@@ -22,7 +24,7 @@ class Step(NamedTuple):
     """What a callback is told after each step."""
 
     number: int  # 1, 2, ...
-    images: Tensor  # (B, 3, H, W), a copy, on the device
+    images: Tensor  # (B, 3, H, W), a copy, on the device; of full size on coarse levels too
     losses: dict[str, Tensor]  # as in Result.history, each (B,)
 
 
@@ -38,13 +40,14 @@ class Result:
         history: name -> (steps, B) float64, the losses after each step in the paper's units:
             ``content_loss`` (eq. 1), ``style_loss`` (eq. 5), ``total_loss`` (eq. 7), and each term
             by itself (``content/conv4_2``, ``style/conv1_1``, ...; NaN where a picture has no such
-            term).
+            term). While a coarse level runs (see :mod:`nst_utils.levels`), they are that level's.
         start: name -> (B,), the same losses before the first step.
         settings: every setting that was used.
         device: where it ran. seconds: the optimization alone.
         evaluations: of loss and gradient; of the picture that needed most.
         peak_memory_bytes: of the GPU during the run; on a CPU the most that the process has used
             so far; ``None`` where the system does not tell.
+        levels: (height, width, steps) of each level, coarsest first; one for an exact run.
         interrupted: whether it was stopped (Ctrl-C, or the notebook's stop button).
     """
 
@@ -56,6 +59,7 @@ class Result:
     seconds: float = 0.0
     evaluations: int = 0
     peak_memory_bytes: int | None = None
+    levels: list[tuple[int, int, int]] = field(default_factory=list)
     interrupted: bool = False
 
     @property
@@ -72,6 +76,8 @@ def minimize(
     optimizer: str = "lbfgs",
     learning_rate: float = 0.02,
     tolerance: float | None = None,
+    exact: bool = False,
+    coarse: Sequence[Level] = (),
     callback: Callback | None = None,
     progress: bool = True,
     settings: dict[str, Any] | None = None,
@@ -85,7 +91,11 @@ def minimize(
         optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
         learning_rate: of Adam, on the 0..1 scale.
         tolerance: stop early once the total loss of every picture fell by less than this fraction
-            over the last ten steps; ``None``, the default, never stops early.
+            over the last ten steps of full size; ``None``, the default, never stops early.
+        exact: plain L-BFGS; otherwise it begins with a better guess at the curvature (see
+            :mod:`nst_utils.curvature`).
+        coarse: smaller copies of the problem to begin with, coarsest first. Each takes a fifth of
+            ``steps``, all together at most half.
         callback: called with a :class:`Step` after each step; to stop early, raise
             ``KeyboardInterrupt``.
         progress: show a bar with the losses.
@@ -106,33 +116,48 @@ def minimize(
         raise ValueError(
             f"start holds {len(start)} pictures for {len(objective)} rows; give one for each"
         )
-    mover = _make_optimizer(optimizer, objective, start, learning_rate)
-    at_start = objective.paper_losses(mover.terms)
+    size = (start.shape[2], start.shape[3])
+    names = ("content_loss", "style_loss", "total_loss", *objective.columns)
+    images = start
+    at_start: dict[str, Tensor] = {}
     history: list[dict[str, Tensor]] = []
+    evaluations: list[Tensor] = []
+    levels: list[tuple[int, int, int]] = []
     interrupted = False
     bar = tqdm(total=steps, disable=not progress, desc="style transfer", mininterval=0.5)
     try:
-        for number in range(1, steps + 1):
-            mover.step()
-            losses = objective.paper_losses(mover.terms)
-            history.append(losses)
-            _show_losses(bar, losses)
-            if callback is not None:
-                callback(Step(number, mover.images.clone(), losses))
-            if tolerance is not None and _has_settled(history, tolerance):
-                break
+        for level, its_steps in _plan([*coarse, Level(size, lambda: objective)], steps):
+            here = level.objective()
+            images = resize(images.cpu(), level.size).to(start)
+            mover = _make_optimizer(optimizer, here, images, learning_rate, exact)
+            at_start = at_start or _named(here.paper_losses(mover.terms), names)
+            evaluations.append(mover.evaluations)
+            levels.append((*level.size, 0))
+            for number in range(1, its_steps + 1):
+                mover.step()
+                images = mover.images
+                losses = _named(here.paper_losses(mover.terms), names)
+                history.append(losses)
+                levels[-1] = (*level.size, number)
+                _show_losses(bar, losses)
+                if callback is not None:
+                    callback(Step(len(history), _full_size(images, size), losses))
+                if tolerance is not None and _has_settled(history[-number:], tolerance):
+                    break
     except KeyboardInterrupt:
+        if not at_start:
+            raise
         interrupted = True
     finally:
         bar.close()
-    image = mover.images.float().cpu().clone()
+    image = _full_size(images, size).float().cpu()
     return Result(
         image=image,
         history={
             name: torch.stack([losses[name] for losses in history])
             if history
             else torch.zeros(0, len(image), dtype=torch.float64)
-            for name in at_start
+            for name in names
         },
         start=at_start,
         settings={
@@ -142,23 +167,43 @@ def minimize(
             "optimizer": optimizer,
             "learning_rate": learning_rate,
             "tolerance": tolerance,
+            "exact": exact,
             "device": str(device),
             "height": image.shape[2],
             "width": image.shape[3],
         },
         device=str(device),
         seconds=time.perf_counter() - begun,
-        evaluations=int(mover.evaluations.max()),
+        evaluations=sum(int(each.max()) for each in evaluations),
         peak_memory_bytes=_peak_memory(device),
+        levels=levels,
         interrupted=interrupted,
     )
 
 
+def _plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
+    """How many steps each level gets: a coarse one a fifth, the last at least half of all."""
+    *coarse, full = levels
+    each = steps // max(5, 2 * len(coarse))
+    return [(level, each) for level in coarse if each] + [(full, steps - each * len(coarse))]
+
+
+def _named(losses: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """The losses of these names, NaN for those that a level does not have."""
+    missing = torch.full_like(losses["total_loss"], torch.nan)
+    return {name: losses.get(name, missing) for name in names}
+
+
+def _full_size(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """A copy of the pictures, of that size, on their device."""
+    return resize(images.cpu(), size).to(images.device, copy=True)
+
+
 def _make_optimizer(
-    name: str, objective: Objective, start: Tensor, learning_rate: float
+    name: str, objective: Objective, start: Tensor, learning_rate: float, exact: bool
 ) -> LBFGS | Adam:
     if name == "lbfgs":
-        return LBFGS(objective.evaluate, start)
+        return LBFGS(objective.evaluate, start, curvature=not exact)
     rate = checks.weight("learning_rate", learning_rate)
     return Adam(objective.evaluate, start, learning_rate=rate)
 

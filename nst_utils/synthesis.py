@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nst_utils import checks
 from nst_utils.images import noise_image, resize
+from nst_utils.levels import coarse_levels
 from nst_utils.networks import VGG19, check_layers, vgg19
 from nst_utils.objective import Objective, Row
 from nst_utils.runs import Callback, Result, minimize, plain_settings
@@ -46,6 +47,7 @@ def transfer(
     optimizer: str = "lbfgs",
     learning_rate: float = 0.02,
     tolerance: float | None = None,
+    exact: bool = False,
     seed: int | Sequence[int] = 0,
     device: str = "auto",
     callback: Callback | None = None,
@@ -53,11 +55,10 @@ def transfer(
 ) -> Result:
     """Paint the content of a photograph in the style of a painting (eq. 7, figures 3 to 7).
 
-    Lists make several pictures in one batched run: ``content_weight=[1e-4, 1e-3, 1e-2]`` is a row
-    of figure 4. All lists must have the same length.
+    Lists of one length make several pictures in one run: ``content_weight=[1e-4, 1e-3, 1e-2]``.
 
     Args:
-        content: (1, 3, H, W), RGB, 0..1: the photograph; the result has its size.
+        content: (1, 3, H, W), RGB, 0..1: the photograph, whose size the result has.
         style: (1, 3, H', W'), the painting; of any size.
         net: by default :func:`nst_utils.vgg19`, the paper's; it is moved to the device.
         content_weight: alpha. style_weight: beta. Only their ratio matters to the picture.
@@ -66,6 +67,8 @@ def transfer(
         content_reduction: ``"mean"`` or ``"sum"`` of eq. 1 (see
             :func:`nst_utils.losses.content_loss`).
         init: ``"noise"``, ``"content"``, ``"style"``, or a picture (1, 3, H, W) to start from.
+        exact: the paper's procedure to the letter, not first at smaller sizes where all start from
+            noise (:mod:`nst_utils.levels`), not with a learned :mod:`nst_utils.curvature`.
         seed: of the noise.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         steps, optimizer, learning_rate, tolerance, callback, progress: see
@@ -98,6 +101,10 @@ def transfer(
     ]
     starts = [_start(row["init"], content, row["style"], row["seed"]) for row in table]
     objective = _objective(net, rows, device, content_reduction)
+    # A picture to start from has its large shapes already; Adam is run as others run it.
+    from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
+    levels = from_noise and optimizer == "lbfgs" and not exact
+    coarse = coarse_levels(objective.net, rows, content.shape[2:], content_reduction)
     return minimize(
         objective,
         torch.cat(starts),
@@ -105,6 +112,8 @@ def transfer(
         optimizer=optimizer,
         learning_rate=learning_rate,
         tolerance=tolerance,
+        exact=exact,
+        coarse=coarse if levels else (),
         callback=callback,
         progress=progress,
         settings=settings,
@@ -194,7 +203,7 @@ def _objective(
     net: VGG19 | None, rows: Sequence[Row], device: str, content_reduction: str
 ) -> Objective:
     where = checks.device(device)
-    if net is not None and not isinstance(net, VGG19):
+    if not isinstance(net, (VGG19, type(None))):
         raise ValueError(f"net must be a network as nst.vgg19() gives it, got {net!r}")
     return Objective((net or vgg19()).to(where), rows, content_reduction)
 

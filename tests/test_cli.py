@@ -227,6 +227,7 @@ RUN_OPTIONS: list[tuple[str, str, Any]] = [
     ("--seed 9", "seed", 9),
     ("--device cpu", "device", "cpu"),
     ("--quiet", "progress", False),
+    ("--exact", "exact", True),
 ]
 TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--content-weight 2.5", "content_weight", 2.5),
@@ -246,7 +247,8 @@ def test_every_option_reaches_the_transfer(
     option: str, name: str, value: Any, run: Run, asked: Asked, tmp_path: Path
 ) -> None:
     command = ("transfer", "chelsea", "china", "-o", tmp_path / "a.png", "--size", 32)
-    expected = PRESETS["paper"].transfer_settings() | {"seed": 0, "progress": True}
+    expected = PRESETS["paper"].transfer_settings()
+    expected |= {"seed": 0, "progress": True, "exact": False}
     assert run(*command).code == 0
     before = asked.settings
     assert before.pop("device") == str(nst.checks.device("auto"))

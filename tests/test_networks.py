@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 import nst_utils as nst
+from nst_utils.convolutions import ConvReLU
 from nst_utils.networks import MEAN_ACTIVATION_FLOOR, VGG19, normalize
 from nst_utils.weights import VGG19_LAYERS, load_weights
 
@@ -58,13 +58,13 @@ def test_it_stops_at_the_deepest_layer(
     net: VGG19, content: Tensor, layer: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convolutions = []
-    original = fn.conv2d
+    original = ConvReLU.convolve
 
-    def counting(*args: Any, **options: Any) -> Tensor:
+    def counting(layer: ConvReLU, x: Tensor) -> Tensor:
         convolutions.append(1)
-        return original(*args, **options)
+        return original(layer, x)
 
-    monkeypatch.setattr(fn, "conv2d", counting)
+    monkeypatch.setattr(ConvReLU, "convolve", counting)
     net(content, ["conv1_1", layer])
     assert len(convolutions) == expected
 

@@ -1,0 +1,346 @@
+"""Speed and memory against what people would use instead, on the same problem.
+
+The problem is equation 7 on the normalized network (the bundled weights, average pooling, conv4_2
+and conv1_1 to conv5_1, ratio 5e-2, from noise). All contenders get the same pictures, layers,
+weights and loss. Each runs in a process of its own, so that import, first step and peak memory are
+its own too; they take turns.
+
+    python benchmarks/speed.py evaluations [--sizes 256 512 1024] [--rounds 3]
+    python benchmarks/speed.py race --size 256 [--evaluations 300]
+
+``evaluations`` times a few steps of each. ``race`` lets the others make 300 evaluations and asks
+how long this package needs to reach the loss they end with. Losses are evaluated in float32, at
+full size, outside the clock, for the picture clamped to 0..1. ``pastiche`` takes part where it is
+installed (pip install --no-deps pastiche==1.6.0); pystiche 1.0.1 does not import beside a current
+torchvision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+BEGUN = time.perf_counter()
+OURS = ("ours", "ours-bfloat16", "ours-exact")
+OTHERS = ("plain", "pastiche")
+PICTURES = ("china", "great-wave")
+RATIO = 5e-2
+# torch.optim.LBFGS stops or stalls on gradients as small as those of a mean; tutorials multiply
+# their losses by such a number as well.
+PEER_SCALE = 1e6
+
+Seen = Callable[["torch.Tensor"], None]  # noqa: F821  (torch is imported on the clock)
+
+
+def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
+    """This package: ``evaluations`` is the number of steps, over all levels."""
+    import nst_utils as nst
+
+    net = nst.vgg19(precision="bfloat16" if name == "ours-bfloat16" else "float32")
+    content, style = (nst.load_image(picture, size=size) for picture in PICTURES)
+    nst.transfer(
+        content,
+        style,
+        net=net,
+        content_weight=RATIO,
+        steps=evaluations,
+        exact=name == "ours-exact",
+        progress=False,
+        callback=lambda step: seen(step.images),
+    )
+
+
+def plain(size: int, evaluations: int, seen: Seen) -> None:
+    """The loop that tutorials teach: modules in a row, autograd, torch.optim.LBFGS, clamping."""
+    import torch
+    from torch import nn
+
+    import nst_utils as nst
+    from nst_utils.networks import normalize
+    from nst_utils.weights import VGG19_LAYERS, load_weights
+
+    weights = load_weights("bundled")
+    kernels, biases = normalize(weights.kernels, weights.biases, weights.mean_activations["avg"])
+    prep = weights.preprocessing
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (prep.mean, prep.std))
+    style_layers = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+    modules: list[tuple[str, nn.Module]] = []
+    for i, layer in enumerate(VGG19_LAYERS[: VGG19_LAYERS.index("conv5_1") + 1]):
+        if i and layer[4] != VGG19_LAYERS[i - 1][4]:
+            modules.append(("pool", nn.AvgPool2d(2)))
+        convolution = nn.Conv2d(kernels[layer].shape[1], len(kernels[layer]), 3, padding=1)
+        convolution.weight.data, convolution.bias.data = kernels[layer].clone(), biases[layer]
+        modules += [("", convolution.requires_grad_(False)), (layer, nn.ReLU())]
+
+    def features(x):  # type: ignore[no-untyped-def]
+        x, found = (x * prep.scale - mean) / std, {}
+        for name, module in modules:
+            x = module(x)
+            if name.startswith("conv"):
+                found[name] = x
+        return found
+
+    def gram(F):  # type: ignore[no-untyped-def]
+        F = F.flatten(2)[0]
+        return F @ F.t() / F.shape[1]
+
+    content, style = (nst.load_image(picture, size=size) for picture in PICTURES)
+    with torch.no_grad():
+        P = features(content)["conv4_2"]
+        A = {layer: gram(F) for layer, F in features(style).items() if layer in style_layers}
+    image = nst.images.noise_image(*content.shape[2:], seed=0).requires_grad_(True)
+    optimizer = torch.optim.LBFGS([image], max_eval=evaluations)
+    done = 0
+
+    def closure():  # type: ignore[no-untyped-def]
+        nonlocal done
+        with torch.no_grad():
+            image.clamp_(0, 1)
+        optimizer.zero_grad()
+        F = features(image)
+        loss = RATIO * (F["conv4_2"] - P).square().mean() / 2
+        for layer in style_layers:
+            loss = loss + (gram(F[layer]) - A[layer]).square().mean() / 4 / len(style_layers)
+        loss = loss * PEER_SCALE
+        loss.backward()
+        done += 1
+        seen(image.detach())
+        return loss
+
+    while done < evaluations:
+        optimizer.step(closure)
+
+
+def pastiche(size: int, evaluations: int, seen: Seen) -> None:
+    """pastiche 1.6.0, its own loop, on the normalized network, its weights set to give eq. 7."""
+    import torch
+    from pastiche.pastiche import VGG_MEAN, PasticheArtist
+
+    import nst_utils as nst
+    from nst_utils.networks import normalize
+    from nst_utils.weights import load_weights
+
+    weights = load_weights("bundled")
+    kernels, biases = normalize(weights.kernels, weights.biases, weights.mean_activations["avg"])
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for picture in PICTURES:
+            files.append(str(Path(folder) / f"{picture}.png"))
+            nst.save_image(nst.load_image(picture, size=size), files[-1])
+        height, width = nst.load_image(files[0]).shape[2:]
+        torch.manual_seed(0)
+        artist = PasticheArtist(
+            files[0],
+            [files[1]],
+            pooling="avg",
+            random_init=True,
+            size=[height, width],
+            style_size=size,
+            device="cpu",
+        )
+        vgg = artist.vgg19
+        names = {f"block{layer[4]}_conv{layer[6]}": layer for layer in kernels}
+        for name, module in vgg.named_modules():
+            layer = names.get(name.split(".")[-1])
+            if layer:
+                # It takes blue first, ours red.
+                kernel = kernels[layer].flip(1) if layer == "conv1_1" else kernels[layer]
+                module.weight.data, module.bias.data = kernel.contiguous(), biases[layer]
+        mean = torch.tensor(VGG_MEAN).view(1, 3, 1, 1)
+
+        def as_theirs(path: str) -> torch.Tensor:
+            return nst.load_image(path).flip(1) * 255 - mean
+
+        artist.content_targets = vgg.forward(as_theirs(files[0]), artist.content_layers)
+        artist.style_targetss = [vgg.forward(as_theirs(files[1]), artist.style_layers)]
+    artist.content_layer_weights = [PEER_SCALE * RATIO / 2]
+    artist.style_layer_weights = [PEER_SCALE / 4 / 5] * 5
+    for _ in range(evaluations):
+        artist.draw()
+        seen(((artist.pastiche.detach() + mean) / 255).flip(1))
+
+
+def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> dict[str, object]:
+    """Run one contender; times since the process began, and (time, loss) of each kept picture."""
+    times: list[float] = []
+    pictures: list[tuple[float, object]] = []
+    pause = 0.0
+
+    def seen(images) -> None:  # type: ignore[no-untyped-def]
+        nonlocal pause
+        now = time.perf_counter()
+        times.append(now - BEGUN - pause)
+        if keep and (len(times) % keep == 0 or len(times) == evaluations):
+            pictures.append((times[-1], images.clamp(0, 1).clone()))
+        pause += time.perf_counter() - now
+
+    if name == "plain":
+        plain(size, evaluations, seen)
+    elif name == "pastiche":
+        pastiche(size, evaluations, seen)
+    else:
+        ours(name, size, evaluations, seen)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    steps = [b - a for a, b in itertools.pairwise(times)]
+    result: dict[str, object] = {
+        "first": times[0],
+        "seconds": statistics.median(steps[-6:]) if steps else None,
+        "peak_gib": peak,
+    }
+    if keep:
+        import nst_utils as nst
+
+        result["curve"] = [(when, exact_loss(picture, size)) for when, picture in pictures]
+        nst.save_image(pictures[-1][1], folder / f"{size}-{name}.png")
+    return result
+
+
+_objective: list = []  # type: ignore[type-arg]
+
+
+def exact_loss(picture, size: int) -> float:  # type: ignore[no-untyped-def]
+    """Equation 7 of a picture, float32, full size."""
+    import nst_utils as nst
+    from nst_utils.objective import Objective, Row
+    from nst_utils.synthesis import STYLE_LAYERS
+
+    if not _objective:
+        content, style = (nst.load_image(name, size=size) for name in PICTURES)
+        row = Row(content, style, {"conv4_2": 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2), RATIO, 1.0)
+        _objective.append(Objective(nst.vgg19(), [row]))
+    (objective,) = _objective
+    terms = objective.evaluate(picture).terms
+    return float(objective.paper_losses(terms)["total_loss"][0])
+
+
+def matrix_product_rate() -> float:
+    """Floating point operations a second of a 2048x2048 matrix product in float32."""
+    import torch
+
+    a = torch.rand(2048, 2048)
+    best = float("inf")
+    for _ in range(5):
+        begun = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - begun)
+    return 2 * 2048**3 / best
+
+
+def operations(size: int) -> float:
+    """Of one evaluation, by the definition of a convolution: forwards, and backwards to pixels."""
+    import nst_utils as nst
+    from nst_utils.networks import block_of
+
+    net = nst.vgg19()
+    height, width = nst.load_image(PICTURES[0], size=size).shape[2:]
+    total = 0.0
+    for layer in net.layers[: net.layers.index("conv5_1") + 1]:
+        halvings = block_of(layer) - 1
+        positions = (height >> halvings) * (width >> halvings)
+        kernel = net.get_submodule(f"convolutions.{layer}").get_buffer("kernel")
+        total += 2 * 2 * positions * kernel.numel()
+    return total
+
+
+def contenders() -> list[str]:
+    names = [*OURS, *OTHERS]
+    return names if importlib.util.find_spec("pastiche") else [n for n in names if n != "pastiche"]
+
+
+def ask(name: str, size: int, evaluations: int, keep: int, folder: Path) -> dict[str, object]:
+    arguments = [name, str(size), str(evaluations), str(keep), str(folder)]
+    command = [sys.executable, __file__, "child", *arguments]
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(told.splitlines()[-1])
+
+
+def compare_evaluations(sizes: list[int], rounds: int, folder: Path) -> dict[str, object]:
+    """Seconds to the first evaluation (import and all), of an evaluation, and peak memory."""
+    table: dict[str, object] = {}
+    for size in sizes:
+        told: dict[str, list[dict[str, float]]] = {name: [] for name in contenders()}
+        rates = []
+        for _ in range(rounds):
+            rates.append(matrix_product_rate())
+            for name in told:
+                told[name].append(ask(name, size, 14 if name in OURS else 7, 0, folder))  # type: ignore[arg-type]
+        rows = {}
+        for name, runs in told.items():
+            row = {k: min(run[k] for run in runs) for k in ("first", "seconds", "peak_gib")}
+            row["of_matrix_product"] = operations(size) / row["seconds"] / max(rates)
+            rows[name] = row
+        table[str(size)] = {"matrix_product_gflops": max(rates) / 1e9, **rows}
+        for name, row in rows.items():
+            ratios = {k: row[k] / rows["plain"][k] for k in ("seconds", "peak_gib")}
+            print(size, name, {k: round(v, 3) for k, v in row.items()}, "of plain:", ratios)
+    return table
+
+
+def race(size: int, evaluations: int, names: list[str], folder: Path) -> dict[str, object]:
+    """Seconds until the loss is reached that each of the others ends with."""
+    told = {name: ask(name, size, evaluations, 5 if name in OURS else 25, folder) for name in names}
+    curves: dict[str, list[tuple[float, float]]] = {n: t["curve"] for n, t in told.items()}  # type: ignore[misc]
+    result: dict[str, object] = {
+        "curves": curves,
+        "peak_gib": {n: t["peak_gib"] for n, t in told.items()},
+    }
+    for other in [name for name in names if name not in OURS]:
+        seconds, goal = curves[other][-1]
+        print(f"{size} px: {other} ends at {goal:.5f} after {seconds:.0f} s")
+        for name in [name for name in names if name in OURS]:
+            reached = next((when for when, loss in curves[name] if loss <= goal), None)
+            share = None if reached is None else reached / seconds
+            print(f"  {name}: there after {reached} s ({share}), ends at {curves[name][-1]}")
+            result[f"{name} to {other}'s loss"] = {"seconds": reached, "of_theirs": share}
+    return result
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["child"]:
+        name, size, evaluations, keep, folder = sys.argv[2:]
+        print(json.dumps(child(name, int(size), int(evaluations), int(keep), Path(folder))))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("evaluations", "race"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--evaluations", type=int, default=300)
+    parser.add_argument("--only", nargs="+", choices=(*OURS, *OTHERS), help="in a race")
+    args = parser.parse_args()
+    import torch
+
+    here = Path(__file__).parent
+    file = here / "speed.json"
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    folder = here / "speed"
+    folder.mkdir(exist_ok=True)
+    kept["machine"] = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    if args.what == "evaluations":
+        kept["evaluations"] = compare_evaluations(args.sizes, args.rounds, folder)
+    else:
+        kept.setdefault("race", {})[str(args.size)] = race(
+            args.size, args.evaluations, args.only or contenders(), folder
+        )
+    file.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

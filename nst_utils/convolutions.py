@@ -1,0 +1,187 @@
+"""Convolution with ReLU, and pooling: what a feature network spends its time on.
+
+The network is frozen, so a gradient is only ever taken towards the picture. For that the weights
+are needed and where the ReLU let something through, not the responses: one byte is kept for each
+value, and the gradient of a convolution is again a convolution, with the kernels turned over.
+
+On a CPU in float32, kernels of many filters are applied by Winograd's minimal filtering (Lavin &
+Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016): 2.25 multiplications for
+each value and filter where the definition takes 9. It is the same convolution, up to float32
+rounding. The libraries of GPUs choose such methods themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+# F(4x4, 3x3) of Lavin & Gray, section 4.3, from the points 0, 1, -1, 2, -2 and infinity. In each
+# dimension these transform the 6 values of a tile, the 3 of a kernel, and give the 4 of the output.
+_TILE = [
+    [4, 0, -5, 0, 1, 0],
+    [0, -4, -4, 1, 1, 0],
+    [0, 4, -4, -1, 1, 0],
+    [0, -2, -1, 2, 1, 0],
+    [0, 2, -1, -2, 1, 0],
+    [0, 4, 0, -5, 0, 1],
+]
+_KERNEL = [
+    [1 / 4, 0, 0],
+    [-1 / 6, -1 / 6, -1 / 6],
+    [-1 / 6, 1 / 6, -1 / 6],
+    [1 / 24, 1 / 12, 1 / 6],
+    [1 / 24, -1 / 12, 1 / 6],
+    [0, 0, 1],
+]
+_OUTPUT = [
+    [1, 1, 1, 1, 1, 0],
+    [0, 1, -1, 2, -2, 0],
+    [0, 1, 1, 4, 4, 0],
+    [0, 1, -1, 8, -8, 1],
+]
+# With fewer filters the transforms cost what they save.
+_LEAST_FILTERS = 128
+# Values worked on at once, so that they stay in the processor's cache (4 MB).
+_STRIP = 1_000_000
+
+
+class ConvReLU(nn.Module):
+    """A frozen 3x3 convolution, padded with zeros, and its ReLU.
+
+    Args:
+        kernel: (N, N_before, 3, 3). bias: (N,). They set device and precision.
+    """
+
+    kernel: Tensor
+    bias: Tensor
+
+    def __init__(self, kernel: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias)
+        self._transformed: dict[str, Tensor] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N_before, H, W) -> (B, N, H, W), nowhere below 0."""
+        if torch.is_grad_enabled() and x.requires_grad:
+            return _ConvReLU.apply(x, self)
+        return self.convolve(x).clamp_min_(0)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The convolution, without the ReLU."""
+        if self._suits_winograd(x):
+            return winograd(x, self._transform("forward")).add_(self.bias.view(1, -1, 1, 1))
+        return fn.conv2d(x, self.kernel, self.bias, padding=1)
+
+    def towards_input(self, gradient: Tensor) -> Tensor:
+        """From the gradient at the convolution's output, (B, N, H, W), the one at its input."""
+        if self._suits_winograd(gradient):
+            return winograd(gradient, self._transform("backward"))
+        return fn.conv_transpose2d(gradient, self.kernel, padding=1)
+
+    def _suits_winograd(self, x: Tensor) -> bool:
+        return (
+            x.device.type == "cpu"
+            and x.dtype == self.kernel.dtype == torch.float32
+            and min(self.kernel.shape[:2]) >= _LEAST_FILTERS
+            and min(x.shape[2:]) >= 4
+        )
+
+    def _transform(self, way: str) -> Tensor:
+        """The kernels in Winograd's basis; made once, when first needed."""
+        if way not in self._transformed:
+            kernel = self.kernel if way == "forward" else self.kernel.flip(2, 3).transpose(0, 1)
+            self._transformed[way] = transform_kernel(kernel)
+        return self._transformed[way]
+
+
+class _ConvReLU(torch.autograd.Function):
+    """Keeps nothing but where the ReLU is open, the "0 where F_ij < 0" of eq. 2 and 6."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: ConvReLU) -> Tensor:
+        y = layer.convolve(x).clamp_min_(0)
+        ctx.save_for_backward(y > 0)
+        ctx.layer = layer
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (is_open,) = ctx.saved_tensors
+        return ctx.layer.towards_input(gradient * is_open), None
+
+
+class _AveragePool(torch.autograd.Function):
+    """Keeps nothing but the size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.size = x.shape[2:]
+        return fn.avg_pool2d(x, 2)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        height, width = ctx.size
+        spread = fn.interpolate(gradient / 4, scale_factor=2, mode="nearest")
+        # The pooling leaves out a last odd row or column.
+        return fn.pad(spread, (0, width % 2, 0, height % 2)) if width % 2 or height % 2 else spread
+
+
+def average_pool(x: Tensor) -> Tensor:
+    """The mean of each 2x2 positions, (B, N, H, W) -> (B, N, H // 2, W // 2)."""
+    return _AveragePool.apply(x)
+
+
+def transform_kernel(kernel: Tensor) -> Tensor:
+    """(N, N_before, 3, 3) -> (36, N_before, N), for :func:`winograd`."""
+    filters, before = kernel.shape[:2]
+    basis = kernel.new_tensor(_KERNEL)
+    values = kernel.permute(2, 3, 1, 0).reshape(9, -1)
+    return (torch.kron(basis, basis) @ values).view(36, before, filters)
+
+
+def winograd(x: Tensor, kernel: Tensor) -> Tensor:
+    """A 3x3 convolution padded with zeros, by F(4x4, 3x3) of Lavin & Gray.
+
+    Args:
+        x: (B, N_before, H, W), float32. kernel: (36, N_before, N), see :func:`transform_kernel`.
+
+    Returns:
+        (B, N, H, W), channels last.
+    """
+    batch, before, height, width = x.shape
+    filters = kernel.shape[2]
+    rows, columns = -(-height // 4), -(-width // 4)  # of tiles
+    border = (0, 0, 1, columns * 4 - width + 1, 1, rows * 4 - height + 1)
+    padded = fn.pad(x.permute(0, 2, 3, 1), border)
+    y = x.new_empty(batch, rows, 4, columns, 4, filters)
+    image_stride, row_stride, column_stride, _ = padded.stride()
+    strides = (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)
+    # Kernels of many filters take up memory themselves: they are read less often.
+    values = max(_STRIP, kernel.numel())
+    strip = min(rows, max(1, values // (columns * 36 * (before + filters))))
+    for image in range(batch):
+        for first in range(0, rows, strip):
+            n = min(strip, rows - first)
+            offset = image * image_stride + 4 * first * row_stride
+            tiles = padded.as_strided((6, 6, n, columns, before), strides, offset)
+            tiles = _in_both_dimensions(_TILE, tiles.reshape(6, 6, -1))
+            products = tiles.view(36, n * columns, before) @ kernel
+            outputs = _in_both_dimensions(_OUTPUT, products.view(6, 6, -1))
+            outputs = outputs.view(4, 4, n, columns, filters)
+            y[image, first : first + n] = outputs.permute(2, 0, 3, 1, 4)
+    y = y.view(batch, rows * 4, columns * 4, filters)
+    return y[:, :height, :width].permute(0, 3, 1, 2)
+
+
+def _in_both_dimensions(matrix: Sequence[Sequence[float]], tiles: Tensor) -> Tensor:
+    """(k, k, n) -> (m, m, n): an (m, k) matrix applied to the rows and columns of each tile."""
+    basis = tiles.new_tensor(matrix)
+    once = (basis @ tiles.flatten(1)).view(len(basis), *tiles.shape[1:])
+    return basis @ once

@@ -1,0 +1,112 @@
+"""How strongly the loss bends, learned while L-BFGS runs: a better first guess than one number.
+
+L-BFGS begins every direction with an estimate H0 of the inverse Hessian, usually a multiple of the
+identity (Nocedal & Wright, eq. 7.20). But the loss of eq. 7 bends differently for fine grain than
+for large shapes, for color than for brightness, and in smooth places than in busy ones. H0 here is
+D C^T diag(h) C D: C takes a picture to brightness and two color axes in Fourier space, h is one
+number for each axis and band of frequencies, and D one number for each place. Both are estimated
+from the pairs (s, y) that L-BFGS sees anyway: steps taken, and how the gradient changed.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+# Brightness and two color axes at right angles, as in opponent color spaces.
+_COLOR_AXES = [
+    [3**-0.5, 3**-0.5, 3**-0.5],
+    [2**-0.5, 0.0, -(2**-0.5)],
+    [6**-0.5, -2 * 6**-0.5, 6**-0.5],
+]
+# Bounds of the bands, in cycles a pixel: equal steps of the logarithm.
+_BANDS = [10 ** (-2.2 + step / 3) for step in range(7)]
+# How much of the past each new pair leaves: about the last 50 pairs count.
+_MEMORY = 0.98
+# Pairs to be seen before the estimate is used.
+_PAIRS_NEEDED = 10
+# Places are compared by the mean over so many pixels around them; an odd number.
+_NEIGHBORHOOD = 9
+
+
+class Curvature:
+    """The estimate H0 for a batch of pictures; rows never influence one another.
+
+    Args:
+        images: (B, C, H, W), any pictures of the size that is optimized.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self._shape = images.shape
+        rows, channels, height, width = images.shape
+        vertical = torch.fft.fftfreq(height, device=images.device)[:, None]
+        frequency = (vertical**2 + torch.fft.rfftfreq(width, device=images.device) ** 2).sqrt()
+        band = torch.bucketize(frequency, frequency.new_tensor(_BANDS))
+        self._band = band.flatten()
+        members = fn.one_hot(self._band, len(_BANDS) + 1).to(images.dtype)
+        # Real pictures: the frequencies that rfft2 leaves out mirror those it gives.
+        twice = torch.full_like(frequency, 2)
+        twice[:, 0] = 1
+        if width % 2 == 0:
+            twice[:, -1] = 1
+        self._members = members * twice.flatten()[:, None]
+        axes = _COLOR_AXES if channels == 3 else torch.eye(channels).tolist()
+        self._axes = images.new_tensor(axes)
+        self._sy = images.new_zeros(rows, channels, len(_BANDS) + 1)
+        self._yy = torch.zeros_like(self._sy)
+        self._ss_here = images.new_zeros(rows, 1, height, width)
+        self._yy_here = torch.zeros_like(self._ss_here)
+        self._pairs = images.new_zeros(rows)
+
+    def learn(self, s: Tensor, y: Tensor, good: Tensor) -> None:
+        """Take in a pair of each row, (B, n) each, of the rows that are ``good``, (B,)."""
+        weight = torch.where(good, 1 / y.square().sum(1), 0).view(-1, 1, 1)
+        keep = torch.where(good, _MEMORY, 1.0).to(s.dtype).view(-1, 1, 1)
+        step, change = self._spectrum(s), self._spectrum(y)
+        in_bands = (step * change.conj()).real.flatten(2) @ self._members
+        self._sy = keep * self._sy + weight * in_bands
+        self._yy = keep * self._yy + weight * (change.abs().square().flatten(2) @ self._members)
+        s, y = s.view(self._shape), y.view(self._shape)
+        keep, weight = keep[..., None], weight[..., None]
+        self._ss_here = keep * self._ss_here + weight * s.square().sum(1, keepdim=True)
+        self._yy_here = keep * self._yy_here + weight * y.square().sum(1, keepdim=True)
+        self._pairs += good
+
+    def apply(self, q: Tensor, scaling: Tensor) -> Tensor:
+        """H0 q, (B, n); with ``scaling`` (B,), the usual multiple of the identity, until enough
+        pairs were seen."""
+        usual = q * scaling[:, None]
+        ready = self._pairs >= _PAIRS_NEEDED
+        if not bool(ready.any()):
+            return usual
+        places = self._places()
+        tiny = torch.finfo(q.dtype).tiny
+        bands = self._sy.clamp(min=0) / self._yy.clamp(min=tiny)
+        limit = scaling.view(-1, 1, 1)
+        bands = bands.clamp(min=limit / 20, max=limit * 50)
+        spectrum = self._spectrum(q * places.expand(self._shape).flatten(1))
+        spectrum = spectrum * bands[:, :, self._band].view(spectrum.shape)
+        filtered = torch.fft.irfft2(spectrum, s=self._shape[2:], norm="ortho")
+        filtered = torch.einsum("ac,rahw->rchw", self._axes, filtered)
+        return torch.where(ready[:, None], (filtered * places).flatten(1), usual)
+
+    def _spectrum(self, values: Tensor) -> Tensor:
+        """(B, n) -> (B, color axes, H, W // 2 + 1), complex."""
+        on_axes = torch.einsum("ac,rchw->rahw", self._axes, values.view(self._shape))
+        return torch.fft.rfft2(on_axes, norm="ortho")
+
+    def _places(self) -> Tensor:
+        """(B, 1, H, W), the square root of D's effect; its mean is 1."""
+        tiny = torch.finfo(self._ss_here.dtype).tiny
+        ratio = _mean_around(self._ss_here) / _mean_around(self._yy_here).clamp(min=tiny)
+        # Of the curvature's square, (y/s)^2: a fourth root on each side, which was better than
+        # none and than a square root (benchmarks/README.md).
+        places = ratio**0.25
+        places = places / places.mean((2, 3), keepdim=True).clamp(min=tiny)
+        return places.clamp(0.1, 10)  # a place that did not move yet may still do so
+
+
+def _mean_around(values: Tensor) -> Tensor:
+    half = _NEIGHBORHOOD // 2
+    return fn.avg_pool2d(values, _NEIGHBORHOOD, 1, half, count_include_pad=False)
