@@ -6,7 +6,8 @@ weights and loss. Each runs in a process of its own, so that import, first step 
 its own too; they take turns.
 
     python benchmarks/speed.py evaluations [--sizes 256 512 1024] [--rounds 3]
-    python benchmarks/speed.py race --size 256 [--evaluations 300]
+    python benchmarks/speed.py race --size 256 [--evaluations 300] [--only plain ours]
+    python benchmarks/speed.py table
 
 ``evaluations`` times a few steps of each. ``race`` lets the others make 300 evaluations and asks
 how long this package needs to reach the loss they end with. Losses are evaluated in float32, at
@@ -29,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 BEGUN = time.perf_counter()
 OURS = ("ours", "ours-bfloat16", "ours-exact")
@@ -307,13 +309,53 @@ def race(size: int, evaluations: int, names: list[str], folder: Path) -> dict[st
     return result
 
 
+def table(kept: dict[str, Any]) -> str:
+    """What was measured, as Markdown: ratios to the plain loop, in the same run."""
+    lines = [
+        "| size | | first evaluation | an evaluation | of the plain loop's "
+        "| of a matrix product's rate |",
+        "|---|---|---|---|---|---|",
+    ]
+    for size, rows in kept["evaluations"].items():
+        for name in [name for name in (*OURS, *OTHERS) if name in rows]:
+            row, base = rows[name], rows["plain"]
+            lines.append(
+                f"| {size} | {name} | {row['first']:.1f} s | {row['seconds']:.2f} s "
+                f"| {row['seconds'] / base['seconds']:.2f} | {row['of_matrix_product']:.2f} |"
+            )
+    lines += [
+        "",
+        "| size | | loss at the end | after | at the plain loop's loss after "
+        "| at pastiche's after | peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size, race in kept["race"].items():
+        for name, curve in race["curves"].items():
+            seconds, loss = curve[-1]
+            cells = [_reached(race, name, other) for other in OTHERS]
+            lines.append(
+                f"| {size} | {name} | {loss:.4f} | {seconds:.0f} s | {cells[0]} | {cells[1]} "
+                f"| {race['peak_gib'][name]:.2f} GiB |"
+            )
+    return "\n".join(lines)
+
+
+def _reached(race: dict[str, Any], name: str, other: str) -> str:
+    if name == other:
+        return "1"
+    told = race.get(f"{name} to {other}'s loss")
+    if told is None:
+        return "-"
+    return "not" if told["seconds"] is None else f"{told['seconds']:.0f} s, {told['of_theirs']:.2f}"
+
+
 def main() -> None:
     if sys.argv[1:2] == ["child"]:
         name, size, evaluations, keep, folder = sys.argv[2:]
         print(json.dumps(child(name, int(size), int(evaluations), int(keep), Path(folder))))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("evaluations", "race"))
+    parser.add_argument("what", choices=("evaluations", "race", "table"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
@@ -325,6 +367,9 @@ def main() -> None:
     here = Path(__file__).parent
     file = here / "speed.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
+    if args.what == "table":
+        print(table(kept))
+        return
     folder = here / "speed"
     folder.mkdir(exist_ok=True)
     kept["machine"] = {

@@ -164,7 +164,7 @@ def winograd(x: Tensor, kernel: Tensor) -> Tensor:
     image_stride, row_stride, column_stride, _ = padded.stride()
     strides = (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)
     # Kernels of many filters take up memory themselves: they are read less often.
-    values = max(_STRIP, kernel.numel())
+    values = max(_STRIP, kernel.numel() // 2)
     strip = min(rows, max(1, values // (columns * 36 * (before + filters))))
     for image in range(batch):
         for first in range(0, rows, strip):

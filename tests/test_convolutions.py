@@ -107,3 +107,20 @@ def test_other_precisions_take_the_definition() -> None:
     y = layer(random(1, 128, 8, 8).bfloat16())
     assert y.dtype == torch.bfloat16
     assert not layer._transformed
+
+
+def test_a_network_first_used_in_inference_mode_still_gives_gradients() -> None:
+    layer = ConvReLU(random(128, 128, 3, 3), random(128))
+    with torch.inference_mode():
+        layer(random(1, 128, 8, 8))
+    x = random(1, 128, 8, 8).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(layer(x).sum(), x)
+    assert gradient.isfinite().all()
+
+
+def test_a_copy_of_a_layer_on_another_device_or_precision_is_right() -> None:
+    """What was prepared for one precision is not used for another."""
+    layer = ConvReLU(random(128, 128, 3, 3), random(128))
+    x = random(1, 128, 8, 8)
+    single = layer(x)
+    torch.testing.assert_close(layer.double()(x.double()).float(), single, rtol=1e-3, atol=1e-3)

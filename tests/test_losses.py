@@ -177,3 +177,23 @@ def test_responses_without_a_batch_are_refused() -> None:
         content_loss(responses((2, 1, 2, 2), 0), responses((3, 1, 2, 2), 0))
     with pytest.raises(ValueError, match="or their Gram matrix"):
         style_loss(responses((2, 4, 2, 2), 0), responses((4, 4), 0))
+
+
+def test_the_gradient_of_the_gram_matrix_is_autograds() -> None:
+    """Of any function of it, symmetric or not; ours is one product, autograd's two."""
+    F = torch.randn(2, 5, 4, 3, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(2, 5, 5, dtype=torch.float64)
+    features = F.flatten(2)
+    (expected,) = torch.autograd.grad((features @ features.transpose(1, 2) * weights).sum(), F)
+    (found,) = torch.autograd.grad((gram_matrix(F) * weights).sum(), F)
+    torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradcheck(gram_matrix, (F,))
+
+
+def test_a_gram_matrix_does_not_depend_on_how_responses_lie_in_memory() -> None:
+    F = torch.randn(2, 5, 4, 3, dtype=torch.float64)
+    beside = F.contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    F.requires_grad_(True)
+    torch.testing.assert_close(gram_matrix(F), gram_matrix(beside))
+    gradients = [torch.autograd.grad(gram_matrix(f).square().sum(), f)[0] for f in (F, beside)]
+    torch.testing.assert_close(*gradients)
