@@ -7,6 +7,7 @@ its own too; they take turns.
 
     python benchmarks/speed.py evaluations [--sizes 256 512 1024] [--rounds 3]
     python benchmarks/speed.py race --size 256 [--evaluations 300] [--only plain ours]
+    python benchmarks/speed.py batch --size 384
     python benchmarks/speed.py table
 
 ``evaluations`` times a few steps of each. ``race`` lets the others make 300 evaluations and asks
@@ -20,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import itertools
 import json
 import platform
 import statistics
@@ -175,6 +175,7 @@ def pastiche(size: int, evaluations: int, seen: Seen) -> None:
 def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> dict[str, object]:
     """Run one contender; times since the process began, and (time, loss) of each kept picture."""
     times: list[float] = []
+    counts: list[int] = []  # of evaluations at full size
     pictures: list[tuple[float, object]] = []
     pause = 0.0
 
@@ -182,10 +183,12 @@ def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> di
         nonlocal pause
         now = time.perf_counter()
         times.append(now - BEGUN - pause)
+        counts.append(evaluated())
         if keep and (len(times) % keep == 0 or len(times) == evaluations):
             pictures.append((times[-1], images.clamp(0, 1).clone()))
         pause += time.perf_counter() - now
 
+    evaluated = count_evaluations(size) if name in OURS else lambda: len(times)
     if name == "plain":
         plain(size, evaluations, seen)
     elif name == "pastiche":
@@ -195,10 +198,11 @@ def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> di
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    steps = [b - a for a, b in itertools.pairwise(times)]
+    # The last six steps: a step may take several evaluations.
+    seconds = (times[-1] - times[-7]) / (counts[-1] - counts[-7])
     result: dict[str, object] = {
         "first": times[0],
-        "seconds": statistics.median(steps[-6:]) if steps else None,
+        "seconds": seconds,
         "peak_gib": peak,
     }
     if keep:
@@ -207,6 +211,21 @@ def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> di
         result["curve"] = [(when, exact_loss(picture, size)) for when, picture in pictures]
         nst.save_image(pictures[-1][1], folder / f"{size}-{name}.png")
     return result
+
+
+def count_evaluations(size: int) -> Callable[[], int]:
+    """Of this package, at full size; its optimizers do not tell while they run."""
+    from nst_utils.objective import Objective
+
+    evaluate, made = Objective.evaluate, []
+
+    def counting(objective, images, rows=None):  # type: ignore[no-untyped-def]
+        if max(images.shape[2:]) == size:
+            made.append(1)
+        return evaluate(objective, images, rows)
+
+    Objective.evaluate = counting  # type: ignore[method-assign]
+    return lambda: len(made)
 
 
 _objective: list = []  # type: ignore[type-arg]
@@ -309,6 +328,35 @@ def race(size: int, evaluations: int, names: list[str], folder: Path) -> dict[st
     return result
 
 
+def batch(size: int, rows: int, rounds: int) -> dict[str, float]:
+    """An evaluation of a batch against as many evaluations one by one, in turns."""
+    import torch
+
+    import nst_utils as nst
+    from nst_utils.objective import Objective, Row
+    from nst_utils.synthesis import STYLE_LAYERS
+
+    content, style = (nst.load_image(name, size=size) for name in PICTURES)
+    layers = dict.fromkeys(STYLE_LAYERS, 0.2)
+    table = [
+        Row(content, style, {"conv4_2": 1.0}, layers, 10.0**-i, 1.0) for i in range(1, rows + 1)
+    ]
+    objective = Objective(nst.vgg19(), table)
+    images = torch.rand(rows, *content.shape[1:])
+    seconds: dict[str, list[float]] = {"together": [], "one by one": []}
+    for _ in range(rounds + 1):
+        begun = time.perf_counter()
+        objective.evaluate(images)
+        seconds["together"].append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        for i in range(rows):
+            objective.evaluate(images[i : i + 1], torch.tensor([i]))
+        seconds["one by one"].append(time.perf_counter() - begun)
+    result = {name: statistics.median(times[1:]) for name, times in seconds.items()}
+    print(result, "ratio", result["together"] / result["one by one"])
+    return result
+
+
 def table(kept: dict[str, Any]) -> str:
     """What was measured, as Markdown: ratios to the plain loop, in the same run."""
     lines = [
@@ -340,6 +388,20 @@ def table(kept: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def overview(folder: Path, size: int) -> None:
+    """The pictures at the end of a race, side by side."""
+    from PIL import Image
+
+    names = [name for name in (*OURS, *OTHERS) if (folder / f"{size}-{name}.png").exists()]
+    pictures = [Image.open(folder / f"{size}-{name}.png") for name in names]
+    width, height = pictures[0].size
+    sheet = Image.new("RGB", (width * len(pictures), height))
+    for i, picture in enumerate(pictures):
+        sheet.paste(picture, (i * width, 0))
+    sheet.save(folder / f"{size}.jpg", quality=88)
+    print(f"{size}.jpg, from left to right:", ", ".join(names))
+
+
 def _reached(race: dict[str, Any], name: str, other: str) -> str:
     if name == other:
         return "1"
@@ -355,7 +417,7 @@ def main() -> None:
         print(json.dumps(child(name, int(size), int(evaluations), int(keep), Path(folder))))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("evaluations", "race", "table"))
+    parser.add_argument("what", choices=("evaluations", "race", "batch", "table"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
@@ -369,6 +431,8 @@ def main() -> None:
     kept = json.loads(file.read_text()) if file.exists() else {}
     if args.what == "table":
         print(table(kept))
+        for size in kept["race"]:
+            overview(here / "speed", int(size))
         return
     folder = here / "speed"
     folder.mkdir(exist_ok=True)
@@ -380,6 +444,8 @@ def main() -> None:
     }
     if args.what == "evaluations":
         kept["evaluations"] = compare_evaluations(args.sizes, args.rounds, folder)
+    elif args.what == "batch":
+        kept["batch"] = {"size": args.size, "rows": 16, **batch(args.size, 16, args.rounds)}
     else:
         kept.setdefault("race", {})[str(args.size)] = race(
             args.size, args.evaluations, args.only or contenders(), folder

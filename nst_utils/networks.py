@@ -210,7 +210,7 @@ def vgg19(
             come with them; for other weights they are measured on the bundled pictures, which
             takes some seconds.
         precision: ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
-            ``"bfloat16"``, which takes about 0.6 of the time on processors made for it (Gram
+            ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (Gram
             matrices, losses and the picture stay float32; see benchmarks/); or ``"auto"``, the
             faster of the two.
         preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.

@@ -124,9 +124,10 @@ def minimize(
     evaluations: list[Tensor] = []
     levels: list[tuple[int, int, int]] = []
     interrupted = False
-    bar = tqdm(total=steps, disable=not progress, desc="style transfer", mininterval=0.5)
+    plan = _plan([*coarse, Level(size, lambda: objective)], steps)
+    bar = _progress_bar(plan, progress)
     try:
-        for level, its_steps in _plan([*coarse, Level(size, lambda: objective)], steps):
+        for level, its_steps in plan:
             here = level.objective()
             images = resize(images.cpu(), level.size).to(start)
             mover = _make_optimizer(optimizer, here, images, learning_rate, exact)
@@ -139,7 +140,7 @@ def minimize(
                 losses = _named(here.paper_losses(mover.terms), names)
                 history.append(losses)
                 levels[-1] = (*level.size, number)
-                _show_losses(bar, losses)
+                _show_losses(bar, losses, f"{len(history)}/{steps}", level)
                 if callback is not None:
                     callback(Step(len(history), _full_size(images, size), losses))
                 if tolerance is not None and _has_settled(history[-number:], tolerance):
@@ -208,14 +209,25 @@ def _make_optimizer(
     return Adam(objective.evaluate, start, learning_rate=rate)
 
 
-def _show_losses(bar: tqdm, losses: dict[str, Tensor]) -> None:
-    """The losses of the pictures, averaged, beside the bar."""
-    shown = {
+def _progress_bar(plan: Sequence[tuple[Level, int]], progress: bool) -> tqdm:
+    """A bar that counts pixels, so that the time left is right on coarse levels too."""
+    return tqdm(
+        total=sum(level.size[0] * level.size[1] * steps for level, steps in plan),
+        disable=not progress,
+        desc="style transfer",
+        mininterval=0.5,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
+    )
+
+
+def _show_losses(bar: tqdm, losses: dict[str, Tensor], step: str, level: Level) -> None:
+    """The step and the losses of the pictures, averaged, beside the bar."""
+    shown = {"step": step} | {
         name.removesuffix("_loss"): f"{losses[name].mean().item():.3g}"
         for name in ("content_loss", "style_loss", "total_loss")
     }
     bar.set_postfix(shown, refresh=False)
-    bar.update()
+    bar.update(level.size[0] * level.size[1])
 
 
 def _has_settled(history: list[dict[str, Tensor]], tolerance: float, window: int = 10) -> bool:
