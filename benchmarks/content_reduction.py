@@ -54,6 +54,7 @@ def run_one(
         content_weight=ratio,
         content_reduction=reduction,
         steps=steps,
+        exact=True,
         device="cpu",
         progress=False,
     )

@@ -91,7 +91,8 @@ def minimize(
         optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
         learning_rate: of Adam, on the 0..1 scale.
         tolerance: stop early once the total loss of every picture fell by less than this fraction
-            over the last ten steps of full size; ``None``, the default, never stops early.
+            over the last ten steps (of a coarse level: go on to the next); ``None``, the default,
+            never stops early.
         exact: plain L-BFGS; otherwise it begins with a better guess at the curvature (see
             :mod:`nst_utils.curvature`).
         coarse: smaller copies of the problem to begin with, coarsest first. Each takes a fifth of
@@ -129,7 +130,8 @@ def minimize(
     try:
         for level, its_steps in plan:
             here = level.objective()
-            images = resize(images.cpu(), level.size).to(start)
+            if tuple(images.shape[2:]) != level.size:  # on the CPU: not every device can do it
+                images = resize(images.cpu(), level.size).to(start)
             mover = _make_optimizer(optimizer, here, images, learning_rate, exact)
             at_start = at_start or _named(here.paper_losses(mover.terms), names)
             evaluations.append(mover.evaluations)
@@ -197,7 +199,9 @@ def _named(losses: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]
 
 def _full_size(images: Tensor, size: tuple[int, int]) -> Tensor:
     """A copy of the pictures, of that size, on their device."""
-    return resize(images.cpu(), size).to(images.device, copy=True)
+    if tuple(images.shape[2:]) == size:
+        return images.clone()
+    return resize(images.cpu(), size).to(images.device)
 
 
 def _make_optimizer(
