@@ -7,11 +7,12 @@
 >>> nst.save_image(result.image, "out.png")  # doctest: +SKIP
 """
 
+from nst_utils.film import Film
 from nst_utils.images import load_image, noise_image, resize, samples, save_image
 from nst_utils.losses import content_loss, gram_matrix, style_loss, total_loss
 from nst_utils.networks import VGG19, mean_activations, vgg19
 from nst_utils.objective import Objective, Row
-from nst_utils.plotting import plot_history, show
+from nst_utils.plotting import plot_history, plot_table, show
 from nst_utils.presets import PRESETS, preset
 from nst_utils.runs import Result, Step, minimize
 from nst_utils.synthesis import reconstruct_content, reconstruct_style, transfer
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "PRESETS",
     "VGG19",
+    "Film",
     "Objective",
     "Result",
     "Row",
@@ -32,6 +34,7 @@ __all__ = [
     "minimize",
     "noise_image",
     "plot_history",
+    "plot_table",
     "preset",
     "reconstruct_content",
     "reconstruct_style",

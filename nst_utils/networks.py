@@ -6,6 +6,7 @@ frozen; it stops at the deepest layer asked for.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,14 @@ def vgg19(
     if means is None:
         means = mean_activations(VGG19(loaded, pooling), _bundled_pictures())
     return VGG19(loaded, pooling, means, precision)
+
+
+def on_device(net: VGG19, device: torch.device) -> VGG19:
+    """The network itself if it is there; else a copy, because the caller goes on using theirs."""
+    same_kind = net.mean.device.type == device.type
+    if same_kind and device.index in (None, net.mean.device.index):
+        return net
+    return copy.deepcopy(net).to(device)
 
 
 def _dtype(precision: str) -> torch.dtype:

@@ -130,8 +130,7 @@ def minimize(
     try:
         for level, its_steps in plan:
             here = level.objective()
-            if tuple(images.shape[2:]) != level.size:  # on the CPU: not every device can do it
-                images = resize(images.cpu(), level.size).to(start)
+            images = _at_size(images, level.size)
             mover = _make_optimizer(optimizer, here, images, learning_rate, exact)
             at_start = at_start or _named(here.paper_losses(mover.terms), names)
             evaluations.append(mover.evaluations)
@@ -144,7 +143,7 @@ def minimize(
                 levels[-1] = (*level.size, number)
                 _show_losses(bar, losses, f"{len(history)}/{steps}", level)
                 if callback is not None:
-                    callback(Step(len(history), _full_size(images, size), losses))
+                    callback(Step(len(history), _at_size(images, size).clone(), losses))
                 if tolerance is not None and _has_settled(history[-number:], tolerance):
                     break
     except KeyboardInterrupt:
@@ -153,7 +152,7 @@ def minimize(
         interrupted = True
     finally:
         bar.close()
-    image = _full_size(images, size).float().cpu()
+    image = _at_size(images, size).float().cpu().clone()
     return Result(
         image=image,
         history={
@@ -197,11 +196,11 @@ def _named(losses: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]
     return {name: losses.get(name, missing) for name in names}
 
 
-def _full_size(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """A copy of the pictures, of that size, on their device."""
+def _at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """The pictures in that size, on their device."""
     if tuple(images.shape[2:]) == size:
-        return images.clone()
-    return resize(images.cpu(), size).to(images.device)
+        return images
+    return resize(images.cpu(), size).to(images)  # on the CPU: not every device can do it
 
 
 def _make_optimizer(

@@ -15,7 +15,7 @@ from torch import Tensor
 from nst_utils import checks
 from nst_utils.images import noise_image, resize
 from nst_utils.levels import coarse_levels
-from nst_utils.networks import VGG19, check_layers, vgg19
+from nst_utils.networks import VGG19, check_layers, on_device, vgg19
 from nst_utils.objective import Objective, Row
 from nst_utils.runs import Callback, Result, minimize, plain_settings
 
@@ -60,15 +60,15 @@ def transfer(
     Args:
         content: (1, 3, H, W), RGB, 0..1: the photograph, whose size the result has.
         style: (1, 3, H', W'), the painting; of any size.
-        net: by default :func:`nst_utils.vgg19`, the paper's; it is moved to the device.
+        net: by default :func:`nst_utils.vgg19`, the paper's; copied if on another device.
         content_weight: alpha. style_weight: beta. Only their ratio matters to the picture.
         content_layers, style_layers: by name.
         style_layer_weights: w_l for each style layer; by default 1 / number of layers.
         content_reduction: ``"mean"`` or ``"sum"`` of eq. 1 (see
             :func:`nst_utils.losses.content_loss`).
         init: ``"noise"``, ``"content"``, ``"style"``, or a picture (1, 3, H, W) to start from.
-        exact: the paper's procedure to the letter, not first at smaller sizes where all start from
-            noise (:mod:`nst_utils.levels`), not with a learned :mod:`nst_utils.curvature`.
+        exact: the paper's procedure to the letter, without :mod:`nst_utils.levels` (where all start
+            from noise, first at smaller sizes) and without :mod:`nst_utils.curvature`.
         seed: of the noise.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         steps, optimizer, learning_rate, tolerance, callback, progress: see
@@ -101,10 +101,11 @@ def transfer(
     ]
     starts = [_start(row["init"], content, row["style"], row["seed"]) for row in table]
     objective = _objective(net, rows, device, content_reduction)
+    coarse = []
     # A picture to start from has its large shapes already; Adam is run as others run it.
     from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
-    levels = from_noise and optimizer == "lbfgs" and not exact
-    coarse = coarse_levels(objective.net, rows, content.shape[2:], content_reduction)
+    if from_noise and optimizer == "lbfgs" and not exact:
+        coarse = coarse_levels(objective.net, rows, content.shape[2:], content_reduction)
     return minimize(
         objective,
         torch.cat(starts),
@@ -113,7 +114,7 @@ def transfer(
         learning_rate=learning_rate,
         tolerance=tolerance,
         exact=exact,
-        coarse=coarse if levels else (),
+        coarse=coarse,
         callback=callback,
         progress=progress,
         settings=settings,
@@ -152,8 +153,8 @@ def reconstruct_content(
         Row(content=image, content_layers={layer: 1.0}, content_weight=1.0)
         for layer in check_layers(layers)
     ]
-    objective = _objective(net, rows, device, content_reduction)
     start = _start(init, image, image, seed).repeat(len(rows), 1, 1, 1)
+    objective = _objective(net, rows, device, content_reduction)
     return minimize(objective, start, settings=settings, **run)
 
 
@@ -170,8 +171,8 @@ def reconstruct_style(
 ) -> Result:
     """Figure 1, bottom: what the Gram matrices of some layers know of a painting.
 
-    From white noise, a picture is found with the same Gram matrices (eq. 5, each layer with the
-    weight 1 / number of layers in the set); one picture for each of ``layer_sets``, in one run.
+    From white noise, a picture with the same Gram matrices (eq. 5, each layer with the weight
+    1 / number of layers in the set); one for each of ``layer_sets``, in one run.
 
     Args:
         image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
@@ -193,10 +194,9 @@ def reconstruct_style(
         Row(style=image, style_layers=_style_table(check_layers(layers), None), style_weight=1.0)
         for layers in layer_sets
     ]
-    objective = _objective(net, rows, device, "mean")
     canvas = image if size is None else resize(image, size)
     start = _start(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
-    return minimize(objective, start, settings=settings, **run)
+    return minimize(_objective(net, rows, device, "mean"), start, settings=settings, **run)
 
 
 def _objective(
@@ -205,7 +205,7 @@ def _objective(
     where = checks.device(device)
     if not isinstance(net, (VGG19, type(None))):
         raise ValueError(f"net must be a network as nst.vgg19() gives it, got {net!r}")
-    return Objective((net or vgg19()).to(where), rows, content_reduction)
+    return Objective(on_device(net or vgg19(), where), rows, content_reduction)
 
 
 def _style_table(layers: Sequence[str], weights: Sequence[float] | None) -> dict[str, float]:

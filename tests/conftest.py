@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -38,14 +38,6 @@ def net() -> nst.VGG19:
 def plain_net() -> nst.VGG19:
     """The network as it was trained, but for the average pooling: not normalized."""
     return nst.vgg19(normalized=False)
-
-
-@pytest.fixture(autouse=True)
-def _networks_back_on_the_cpu(request: pytest.FixtureRequest) -> Iterator[None]:
-    """An experiment moves the network to its device; the next test expects it on the CPU."""
-    yield
-    for name in {"net", "plain_net"} & set(request.fixturenames):
-        request.getfixturevalue(name).cpu()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from torch.nn import functional as fn
 
 import nst_utils as nst
 from nst_utils.convolutions import ConvReLU
-from nst_utils.networks import MEAN_ACTIVATION_FLOOR, VGG19, normalize
+from nst_utils.networks import MEAN_ACTIVATION_FLOOR, VGG19, normalize, on_device
 from nst_utils.weights import VGG19_LAYERS, load_weights
 
 
@@ -238,3 +238,13 @@ def test_the_network_says_what_it_is() -> None:
     said = nst.vgg19(pooling="max", normalized=False).description
     for word in ("Oxford", "caffe", "max pooling", "not normalized", "float32"):
         assert word in said
+
+
+def test_a_network_elsewhere_is_copied_not_moved() -> None:
+    """A notebook goes on using its network on the CPU after a run on a GPU."""
+    small = nst.vgg19()
+    assert on_device(small, torch.device("cpu")) is small
+    elsewhere = on_device(small, torch.device("meta"))
+    assert elsewhere.mean.device.type == "meta"
+    assert {each.device.type for each in elsewhere.buffers()} == {"meta"}
+    assert {each.device.type for each in small.buffers()} == {"cpu"}

@@ -127,8 +127,8 @@ LAYERS: list[set[str]] = [
     {"levels", "curvature"},
     {"optimizers"},
     {"runs"},
-    {"synthesis", "plotting"},
-    {"presets", "doctor"},
+    {"synthesis", "plotting", "film"},
+    {"presets", "doctor", "diagrams"},
     {"commands"},
     {"cli"},
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import warnings
@@ -114,8 +115,9 @@ def test_one_or_several_pictures_of_any_kind_are_shown(images: Any, pictures: in
     ("pictures", "columns", "grid"),
     [
         (1, None, (1, 1)),
-        (5, None, (1, 5)),
-        (6, None, (2, 5)),
+        (5, None, (2, 3)),
+        (6, None, (2, 3)),
+        (5, 5, (1, 5)),
         (6, 3, (2, 3)),
         (2, 9, (1, 2)),
         (3, 1, (3, 1)),
@@ -123,18 +125,70 @@ def test_one_or_several_pictures_of_any_kind_are_shown(images: Any, pictures: in
 )
 def test_pictures_stand_in_rows(pictures: int, columns: int | None, grid: tuple[int, int]) -> None:
     figure = show([plain(i / pictures) for i in range(pictures)], columns=columns)
-    assert len(figure.axes) == math.prod(grid)
+    assert len(figure.axes) == pictures
     drawn(figure)
     boxes = [axis.get_position() for axis in figure.axes]
-    assert len({round(box.x0, 1) for box in boxes}) == grid[1]
-    assert len({round(box.y0, 1) for box in boxes}) == grid[0]
+    assert len({round(box.x0, 3) for box in boxes}) == grid[1]
+    assert len({round(box.y0, 3) for box in boxes}) == grid[0]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= 1 + 1e-9
+    assert min(box.y0 for box in boxes) >= -1e-9
+    assert max(box.y1 for box in boxes) <= 1 + 1e-9
     shown = [np.asarray(axis.images[0].get_array()) for axis in figure.axes if axis.images]
     values = [array[0, 0, 0] for array in shown]
     assert values == pytest.approx([i / pictures for i in range(pictures)])
 
 
 def test_width_is_of_each_picture() -> None:
-    assert show([plain()] * 3, width=2.0).get_size_inches()[0] == pytest.approx(6.0)
+    figure = show([plain()] * 3, width=2.0)
+    across, down = figure.get_size_inches()
+    for axis in figure.axes:
+        box = axis.get_position()
+        assert (box.width * across, box.height * down) == pytest.approx((2.0, 1.5))
+
+
+@pytest.mark.parametrize("titles", [None, ["one", "two"]])
+def test_a_pixel_of_a_picture_is_a_pixel_of_the_figure(titles: list[str] | None) -> None:
+    """Where nothing is resampled, nothing is blurred."""
+    torch.manual_seed(0)
+    pictures = torch.rand(2, 3, 200, 300)
+    pixels = drawn(show(pictures, titles))
+    expected = pictures.mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+    bottom = len(pixels)
+    for left, picture in zip((0, 308), expected, strict=True):
+        found = pixels[bottom - 200 :, left : left + 300]
+        assert np.abs(found.astype(int) - picture).max() <= 1
+
+
+def displayed(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> tuple[dict, dict]:
+    """The data and the metadata that a notebook gets."""
+    caught: list[tuple[dict, dict]] = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, metadata, raw: caught.append((data, metadata))
+    )
+    figure._ipython_display_()  # type: ignore[attr-defined]
+    ((data, metadata),) = caught
+    return data, metadata
+
+
+def test_a_notebook_keeps_pictures_as_jpeg_with_their_titles_as_description(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, metadata = displayed(show([plain(), plain()], titles=["one", "two"]), monkeypatch)
+    assert list(data) == ["image/jpeg", "text/plain"]
+    assert data["text/plain"] == metadata["image/jpeg"]["alt"] == "one; two"
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))).format == "JPEG"
+    data, _ = displayed(show(plain(), alt="a gray field"), monkeypatch)
+    assert data["text/plain"] == "a gray field"
+
+
+def test_a_notebook_keeps_curves_as_png_with_a_description(
+    two_pictures: nst.Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, metadata = displayed(plot_history(two_pictures), monkeypatch)
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).format == "PNG"
+    assert "2 steps" in metadata["image/png"]["alt"]
+    assert "falls from 9 to 4.2" in metadata["image/png"]["alt"]
 
 
 @pytest.mark.parametrize(
@@ -254,3 +308,37 @@ def test_a_run_without_steps_is_refused(two_pictures: nst.Result) -> None:
     two_pictures.history = {name: value[:0] for name, value in two_pictures.history.items()}
     with pytest.raises(ValueError, match="made no step"):
         plot_history(two_pictures)
+
+
+def test_a_table_shows_every_number_the_larger_the_darker() -> None:
+    values = torch.tensor([[0.001, 0.5], [0.0, 2.0]])
+    figure = nst.plot_table(values, ["a", "b"], ["c", "d"], "{:.2f}", ("row", "column"))
+    (axis,) = figure.axes
+    assert [text.get_text() for text in axis.texts] == ["0.00", "0.50", "0.00", "2.00"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["c", "d"]
+    assert (axis.get_ylabel(), axis.get_xlabel()) == ("row", "column")
+    grounds = [at(figure, axis, across, down) for down in (0.05, 0.55) for across in (0.02, 0.52)]
+    assert sum(grounds[3]) < sum(grounds[1]) < sum(grounds[0])
+    assert grounds[2] == grounds[0]  # 0 is as light as the least other value
+    assert [text.get_color() for text in axis.texts] == ["black", "white", "black", "white"]
+    alt = "A table with the columns c, d. a: 0.00, 0.50; b: 0.00, 2.00"
+    assert getattr(figure, "alt", "") == alt
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_table_of_equal_numbers_can_be_drawn(value: float) -> None:
+    assert drawn(nst.plot_table(torch.full((1, 2), value), ["a"], ["b", "c"])).std() > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (torch.ones(2, 2), r"the table is \(2, 2\), but there are 1 names of rows and 2 of"),
+        (torch.tensor([[1.0, -1.0]]), "negative numbers or NaN"),
+        (torch.tensor([[1.0, math.nan]]), "negative numbers or NaN"),
+    ],
+)
+def test_a_table_that_cannot_be_drawn_is_refused(values: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nst.plot_table(values, ["a"], ["b", "c"])
