@@ -1,4 +1,4 @@
-# make demo | test | lab | install; each sets up .venv first, once.
+# make demo | test | lab | install | render | stamp; each sets up .venv first, once.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo.png
 
-.PHONY: install demo test lint lab clean
+.PHONY: install demo test lint lab render stamp clean
 
 install: $(STAMP)
 
@@ -36,6 +36,15 @@ lint: $(STAMP)
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+# Runs every notebook at full size and keeps the outputs: an hour or two on a CPU.
+# One only: make render NOTEBOOKS=03_style_transfer.ipynb
+render: $(STAMP)
+	$(BIN)/python notebooks/render.py $(NOTEBOOKS)
+
+# Writes the repository's address, from pyproject.toml, into the notebooks.
+stamp: $(STAMP)
+	$(BIN)/python notebooks/stamp.py
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,104 @@
+"""Run notebooks at full size and keep their outputs; minutes each on a GPU, longer on a CPU.
+
+    python notebooks/render.py                       # all of them
+    python notebooks/render.py 01_content_representation.ipynb
+
+A notebook that fails is left as it was. What its cell with the tag ``finished`` shows becomes the
+picture at its beginning.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+FOLDER = Path(__file__).resolve().parent
+FINISHED_WIDTH = 900  # pixels
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def run(notebook: Any) -> None:
+    """Execute every cell, in a folder of its own, saying which one is running."""
+    begun = time.perf_counter()
+
+    def tell(cell: Any, cell_index: int) -> None:
+        if cell.cell_type == "code":
+            first = cell.source.partition("\n")[0]
+            print(f"{time.perf_counter() - begun:6.0f} s  {first}", flush=True)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        client = NotebookClient(
+            notebook,
+            timeout=None,
+            kernel_name="python3",
+            resources={"metadata": {"path": scratch}},
+            coalesce_streams=True,
+            on_cell_start=tell,
+        )
+        client.execute()
+    print(f"{time.perf_counter() - begun:6.0f} s  done", flush=True)
+
+
+def clean(notebook: Any) -> None:
+    """Drop what only the run itself needed: progress bars, times, versions."""
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.language_info.pop("version", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if output.get("name") != "stderr" and WIDGET not in output.get("data", {})
+            ]
+
+
+def put_finished_picture_first(notebook: Any) -> None:
+    """Attach what the cell ``finished``, if any, shows to the first cell, as ``finished.jpg``."""
+    cells = [c for c in notebook.cells if "finished" in c.metadata.get("tags", [])]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.outputs]
+    encoded = next((data["image/jpeg"] for data in outputs if "image/jpeg" in data), None)
+    if encoded is None:
+        return
+    picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    picture.thumbnail((FINISHED_WIDTH, FINISHED_WIDTH))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    attachment = {"image/jpeg": base64.b64encode(buffer.getvalue()).decode()}
+    notebook.cells[0]["attachments"] = {"finished.jpg": attachment}
+
+
+def render(path: Path) -> None:
+    """Run one notebook and write it back, whole or not at all."""
+    notebook = nbformat.read(path, as_version=4)
+    run(notebook)
+    clean(notebook)
+    put_finished_picture_first(notebook)
+    nbformat.validate(notebook)
+    part = path.with_suffix(".part")
+    nbformat.write(notebook, part)
+    os.replace(part, path)
+
+
+def main() -> None:
+    os.environ.pop("NST_QUICK", None)
+    for name in sys.argv[1:] or sorted(path.name for path in FOLDER.glob("*.ipynb")):
+        path = FOLDER / Path(name).name
+        if not path.exists():
+            sys.exit(f"there is no notebook {name} in {FOLDER.name}/")
+        print(path.name, flush=True)
+        render(path)
+
+
+if __name__ == "__main__":
+    main()
