@@ -141,7 +141,7 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--optimizer", choices=OPTIMIZERS, help="(lbfgs)")
     sub.add_argument("--learning-rate", type=_weight, help="of adam, on the 0..1 scale (0.02)")
     sub.add_argument(
-        "--exact", action="store_true", help="the paper's procedure to the letter, no shortcut"
+        "--exact", action="store_const", const=True, help="the paper's procedure to the letter"
     )
     sub.add_argument("--pooling", choices=POOLINGS, help="(avg)")
     sub.add_argument("--network", choices=tuple(NETWORKS), help="(vgg19)")

@@ -39,6 +39,7 @@ def plot_algorithm(content: Tensor, style: Tensor, image: Tensor, net: VGG19) ->
     for name, picture in (("content", content), ("style", style), ("image", image)):
         checks.one_image(name, picture)
     figure = Drawing(figsize=_SIZE)
+    figure.file_type = "jpeg"  # most of it is pictures
     canvas = figure.add_axes((0, 0, 1, 1), zorder=-1, xlim=(0, 1), ylim=(0, 1))
     canvas.axis("off")
     of_style, of_image = net(style, _LAYERS), net(image, _LAYERS)

@@ -1,7 +1,7 @@
 """The paper's three experiments: style transfer and the two kinds of reconstruction.
 
-Each only fills in the table of :mod:`nst_utils.objective`; all share one loop,
-:func:`nst_utils.runs.minimize`. A setting that is given as a list makes one picture for each value.
+Each only fills in the table of :mod:`nst_utils.objective` for :func:`nst_utils.runs.minimize`. A
+setting that is given as a list makes one picture for each value.
 """
 
 from __future__ import annotations
@@ -69,8 +69,7 @@ def transfer(
         init: ``"noise"``, ``"content"``, ``"style"``, or a picture (1, 3, H, W) to start from.
         exact: the paper's procedure to the letter, without :mod:`nst_utils.levels` (where all start
             from noise, first at smaller sizes) and without :mod:`nst_utils.curvature`.
-        seed: of the noise.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        seed: of the noise. device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         steps, optimizer, learning_rate, tolerance, callback, progress: see
             :func:`nst_utils.runs.minimize`.
 
@@ -167,6 +166,7 @@ def reconstruct_style(
     init: str | Tensor = "noise",
     seed: int = 0,
     device: str = "auto",
+    exact: bool = True,
     **run: Any,
 ) -> Result:
     """Figure 1, bottom: what the Gram matrices of some layers know of a painting.
@@ -179,6 +179,8 @@ def reconstruct_style(
         layer_sets: lists of layer names; one picture each.
         size: (height, width) of the pictures; by default that of ``image``.
         net, seed, device: as for :func:`transfer`.
+        exact: plain L-BFGS, because :mod:`nst_utils.curvature`, where no layer holds the place of
+            things, lays the colors down in a few large stains.
         init: ``"noise"``, or a picture (1, 3, H, W) to start from.
         run: ``steps``, ``optimizer``, ... of :func:`nst_utils.runs.minimize`.
 
@@ -187,8 +189,8 @@ def reconstruct_style(
     """
     settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
     checks.one_image("image", image)
-    layer_sets = layer_sets if isinstance(layer_sets, str) else list(layer_sets)
-    if isinstance(layer_sets, str) or any(isinstance(layers, str) for layers in layer_sets):
+    layer_sets = list(layer_sets)
+    if any(isinstance(layers, str) for layers in layer_sets):
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     rows = [
         Row(style=image, style_layers=_style_table(check_layers(layers), None), style_weight=1.0)
@@ -196,16 +198,14 @@ def reconstruct_style(
     ]
     canvas = image if size is None else resize(image, size)
     start = _start(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
-    return minimize(_objective(net, rows, device, "mean"), start, settings=settings, **run)
+    objective = _objective(net, rows, device, "mean")
+    return minimize(objective, start, exact=exact, settings=settings, **run)
 
 
-def _objective(
-    net: VGG19 | None, rows: Sequence[Row], device: str, content_reduction: str
-) -> Objective:
-    where = checks.device(device)
+def _objective(net: VGG19 | None, rows: Sequence[Row], device: str, reduction: str) -> Objective:
     if not isinstance(net, (VGG19, type(None))):
         raise ValueError(f"net must be a network as nst.vgg19() gives it, got {net!r}")
-    return Objective(on_device(net or vgg19(), where), rows, content_reduction)
+    return Objective(on_device(net or vgg19(), checks.device(device)), rows, reduction)
 
 
 def _style_table(layers: Sequence[str], weights: Sequence[float] | None) -> dict[str, float]:
