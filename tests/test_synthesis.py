@@ -273,3 +273,15 @@ def test_a_callback_cannot_spoil_the_run(net: VGG19, content: Tensor, style: Ten
     options: dict[str, Any] = {"net": net, "steps": 3, **SHALLOW, **QUIET}
     spoiled = nst.transfer(content, style, callback=lambda step: step.images.zero_(), **options)
     assert torch.equal(spoiled.image, nst.transfer(content, style, **options).image)
+
+
+def test_a_style_reconstruction_is_exact_unless_told_otherwise(
+    content: Tensor, style: Tensor, net: nst.VGG19
+) -> None:
+    """A learned curvature would lay the colors down in stains: no layer holds them in place."""
+    options: dict[str, Any] = {"net": net, "steps": 1, "progress": False}
+    by_default = nst.reconstruct_style(style, [["conv1_1"]], **options)
+    assert by_default.settings["exact"] is True
+    told = nst.reconstruct_style(style, [["conv1_1"]], exact=False, **options)
+    assert told.settings["exact"] is False
+    assert nst.reconstruct_content(content, ["conv1_1"], **options).settings["exact"] is False
