@@ -37,7 +37,7 @@ lint: $(STAMP)
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-# Runs every notebook at full size and keeps the outputs: an hour or two on a CPU.
+# Runs every notebook at full size and keeps the outputs: hours on a CPU.
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb
 render: $(STAMP)
 	$(BIN)/python notebooks/render.py $(NOTEBOOKS)
