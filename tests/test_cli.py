@@ -748,7 +748,13 @@ def test_ctrl_c_in_a_terminal_keeps_the_picture(tmp_path: Path) -> None:
     command += ["--report", str(report_file)]
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stream, env=ENVIRONMENT, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            env=ENVIRONMENT,
+            text=True,
+            # A shell that runs the tests in the background has told its children to ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             until = time.monotonic() + 120
