@@ -22,6 +22,8 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+from nst_utils.paths import write_whole
+
 FOLDER = Path(__file__).resolve().parent
 FINISHED_WIDTH = 900  # pixels
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -78,16 +80,19 @@ def put_finished_picture_first(notebook: Any) -> None:
     notebook.cells[0]["attachments"] = {"finished.jpg": attachment}
 
 
+def write(notebook: Any, path: Path) -> None:
+    """Write a notebook, whole or not at all."""
+    write_whole(path, lambda file: file.write(f"{nbformat.writes(notebook)}\n".encode()))
+
+
 def render(path: Path) -> None:
-    """Run one notebook and write it back, whole or not at all."""
+    """Run one notebook and write it back."""
     notebook = nbformat.read(path, as_version=4)
     run(notebook)
     clean(notebook)
     put_finished_picture_first(notebook)
     nbformat.validate(notebook)
-    part = path.with_suffix(".part")
-    nbformat.write(notebook, part)
-    os.replace(part, path)
+    write(notebook, path)
 
 
 def main() -> None:

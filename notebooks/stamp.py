@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from render import write
 
 FOLDER = Path(__file__).resolve().parent
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -77,7 +78,7 @@ def main() -> None:
     for path in sorted(FOLDER.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         stamp(notebook, path.name, address)
-        nbformat.write(notebook, path)
+        write(notebook, path)
     print(f"stamped with {address or 'no address: there is none in pyproject.toml'}")
 
 
