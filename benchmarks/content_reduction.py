@@ -23,7 +23,8 @@ import torch
 
 import nst_utils as nst
 from nst_utils.images import to_pil
-from nst_utils.objective import Objective, Row
+from nst_utils.objective import Objective
+from nst_utils.rows import Row
 from nst_utils.synthesis import STYLE_LAYERS
 
 PAIRS = [
@@ -35,7 +36,7 @@ RATIOS = {"sum": (1e-4,), "mean": (1e-3, 1e-2, 1e-1, 1e-4)}
 OUT = Path(__file__).with_suffix("")
 
 
-def style_of_photograph(net: nst.VGG19, content: torch.Tensor, style: torch.Tensor) -> float:
+def style_of_photograph(net: nst.Network, content: torch.Tensor, style: torch.Tensor) -> float:
     """L_style (eq. 5) of the photograph itself: the style loss of doing nothing."""
     weights = dict.fromkeys(STYLE_LAYERS, 1 / len(STYLE_LAYERS))
     objective = Objective(net, [Row(style=style, style_layers=weights, style_weight=1.0)])
@@ -43,7 +44,7 @@ def style_of_photograph(net: nst.VGG19, content: torch.Tensor, style: torch.Tens
 
 
 def run_one(
-    net: nst.VGG19, pair: tuple[str, str], reduction: str, ratio: float, size: int, steps: int
+    net: nst.Network, pair: tuple[str, str], reduction: str, ratio: float, size: int, steps: int
 ) -> dict[str, object]:
     """Make one picture, write it, and return its row of the table."""
     content, style = (nst.load_image(name, size=size) for name in pair)

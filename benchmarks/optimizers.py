@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.objective import Objective, Row
+from nst_utils.objective import Objective
 from nst_utils.optimizers import LBFGS, Adam
+from nst_utils.rows import Row
 from nst_utils.synthesis import STYLE_LAYERS
 
 MARKS = (0.25, 0.5, 1.0)  # of the evaluations

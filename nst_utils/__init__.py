@@ -7,29 +7,42 @@
 >>> nst.save_image(result.image, "out.png")  # doctest: +SKIP
 """
 
+from nst_utils.backbones import squeezenet1_1, vgg16, vgg19, vgg19_bn
+from nst_utils.color import match_color
 from nst_utils.film import Film
 from nst_utils.images import load_image, noise_image, resize, samples, save_image
-from nst_utils.losses import content_loss, gram_matrix, style_loss, total_loss
-from nst_utils.networks import VGG19, mean_activations, vgg19
-from nst_utils.objective import Objective, Row
+from nst_utils.losses import (
+    content_loss,
+    gram_matrix,
+    style_loss,
+    total_loss,
+    total_variation,
+)
+from nst_utils.networks import Network, mean_activations
+from nst_utils.objective import Objective
 from nst_utils.plotting import plot_history, plot_table, show
 from nst_utils.presets import PRESETS, preset
-from nst_utils.runs import Result, Step, minimize
-from nst_utils.synthesis import reconstruct_content, reconstruct_style, transfer
+from nst_utils.reconstructions import reconstruct_content, reconstruct_style
+from nst_utils.results import Result, Step
+from nst_utils.rows import Painting, Row
+from nst_utils.runs import minimize
+from nst_utils.synthesis import transfer
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
-    "VGG19",
     "Film",
+    "Network",
     "Objective",
+    "Painting",
     "Result",
     "Row",
     "Step",
     "content_loss",
     "gram_matrix",
     "load_image",
+    "match_color",
     "mean_activations",
     "minimize",
     "noise_image",
@@ -42,8 +55,12 @@ __all__ = [
     "samples",
     "save_image",
     "show",
+    "squeezenet1_1",
     "style_loss",
     "total_loss",
+    "total_variation",
     "transfer",
+    "vgg16",
     "vgg19",
+    "vgg19_bn",
 ]

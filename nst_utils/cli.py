@@ -10,14 +10,16 @@ from typing import NoReturn
 
 import torch
 
-from nst_utils import __version__, checks, commands
+from nst_utils import __version__, commands
+from nst_utils.backbones import NETWORKS
+from nst_utils.color import PRESERVE_COLORS
 from nst_utils.doctor import doctor
 from nst_utils.images import MAX_SEED
-from nst_utils.losses import CONTENT_REDUCTIONS
-from nst_utils.networks import POOLINGS, PRECISIONS, check_layers
+from nst_utils.losses import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
+from nst_utils.networks import POOLINGS, PRECISIONS
 from nst_utils.optimizers import OPTIMIZERS
-from nst_utils.presets import NETWORKS
-from nst_utils.synthesis import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
+from nst_utils.options import layer_sets, layers, learning_rate, weight, weights, whole
+from nst_utils.reconstructions import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
 
 BAD_INPUT = 2
 
@@ -41,36 +43,6 @@ def _refuse(message: object) -> int:
     return BAD_INPUT
 
 
-def _whole(least: int, most: int = 10**9) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        try:
-            return checks.count("it", int(text), least, most)
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number from {least} to {most}, got '{text}'"
-            ) from None
-
-    return convert
-
-
-def _weight(text: str) -> float:
-    try:
-        return checks.weight("it", text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _layers(text: str) -> list[str]:
-    try:
-        return check_layers([name.strip() for name in text.split(",") if name.strip()])
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _layer_sets(text: str) -> list[list[str]]:
-    return [_layers(part) for part in text.split(";") if part.strip()] or [_layers("")]
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``nst`` and its commands."""
     parser = _Parser(prog="nst", description=__doc__, allow_abbrev=False)
@@ -88,14 +60,16 @@ def build_parser() -> argparse.ArgumentParser:
         "transfer", commands.transfer_command, "paint a photograph in the style of a painting"
     )
     sub.add_argument("content", metavar="CONTENT", help="photograph: a file or a bundled name")
-    sub.add_argument("style", metavar="STYLE", help="painting: a file or a bundled name")
-    sub.add_argument("--content-weight", type=_weight, help="alpha (preset paper: 5e-2)")
-    sub.add_argument("--style-weight", type=_weight, help="beta (1)")
-    sub.add_argument("--content-layers", type=_layers, help="comma separated (conv4_2)")
-    sub.add_argument("--style-layers", type=_layers, help="comma separated (conv1_1,...,conv5_1)")
-    sub.add_argument("--content-reduction", choices=CONTENT_REDUCTIONS, help="of eq. 1 (mean)")
-    sub.add_argument("--init", metavar="noise|content|style|FILE", help="where it begins (noise)")
+    sub.add_argument(
+        "style",
+        metavar="STYLE",
+        nargs="+",
+        help="painting: a file or a bundled name; several for --style-blend or --masks",
+    )
     sub.add_argument("--preset", default="paper", help="complete settings by name (paper)")
+    _add_loss_options(sub)
+    _add_style_options(sub)
+    sub.add_argument("--init", metavar="noise|content|style|FILE", help="where it begins (noise)")
     _add_run_options(sub)
 
     sub = command(
@@ -104,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         "figure 1, top: one layer at a time",
     )
     sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
-    sub.add_argument("--layers", type=_layers, default=list(RECONSTRUCTION_LAYERS))
+    sub.add_argument("--layers", type=layers, default=list(RECONSTRUCTION_LAYERS))
     sub.set_defaults(preset="paper")
     _add_run_options(sub)
 
@@ -114,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
     sub.add_argument(
         "--layer-sets",
-        type=_layer_sets,
+        type=layer_sets,
         default=[list(layers) for layers in STYLE_LAYER_SETS],
         help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
     )
@@ -134,12 +108,47 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_loss_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--content-weight", type=weight, help="alpha (preset paper: 5e-2)")
+    sub.add_argument("--style-weight", type=weight, help="beta (1)")
+    sub.add_argument("--content-layers", type=layers, help="comma separated (conv4_2)")
+    sub.add_argument("--style-layers", type=layers, help="comma separated (conv1_1,...,conv5_1)")
+    sub.add_argument("--style-layer-weights", type=weights, help="w_l, comma separated (all alike)")
+    sub.add_argument("--content-reduction", choices=CONTENT_REDUCTIONS, help="of eq. 1 (mean)")
+    sub.add_argument("--style-reduction", choices=STYLE_REDUCTIONS, help="of eq. 4 (paper)")
+    sub.add_argument("--tv-weight", type=weight, help="of total variation, which smooths (0)")
+    sub.add_argument("--tv-power", type=whole(1, 2), help="of its differences: 1 or 2 (2)")
+
+
+def _add_style_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--style-size", type=whole(1), help="longest side of the painting: larger, larger strokes"
+    )
+    sub.add_argument(
+        "--style-blend", type=weights, metavar="SHARE,SHARE", help="of several paintings in one"
+    )
+    sub.add_argument(
+        "--masks", nargs="+", metavar="MASK", help="for each painting: white where it belongs"
+    )
+    sub.add_argument(
+        "--style-masks", nargs="+", metavar="MASK", help="for each painting: white where to look"
+    )
+    sub.add_argument(
+        "--preserve-color", choices=PRESERVE_COLORS, help="keep the photograph's colors"
+    )
+
+
 def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
-    sub.add_argument("--size", type=_whole(1), default=512, help="longest side in pixels (512)")
-    sub.add_argument("--steps", type=_whole(1), help="optimization steps (preset paper: 300)")
+    sub.add_argument("--size", type=whole(1), default=512, help="longest side in pixels (512)")
+    sub.add_argument("--steps", type=whole(1), help="optimization steps (preset paper: 300)")
     sub.add_argument("--optimizer", choices=OPTIMIZERS, help="(lbfgs)")
-    sub.add_argument("--learning-rate", type=_weight, help="of adam, on the 0..1 scale (0.02)")
+    sub.add_argument(
+        "--learning-rate",
+        type=learning_rate,
+        metavar="RATE[,STEP:RATE]",
+        help="of adam, on the 0..1 scale, and from which step another holds (0.02)",
+    )
     sub.add_argument(
         "--exact", action="store_const", const=True, help="the paper's procedure to the letter"
     )
@@ -148,7 +157,7 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", metavar="bundled|torchvision|FILE", help="(bundled)")
     sub.add_argument("--precision", choices=PRECISIONS, help="of the convolutions (float32)")
     sub.add_argument("--plain", action="store_true", help="do not normalize the network")
-    sub.add_argument("--seed", type=_whole(0, MAX_SEED), default=0, help="of the noise (0)")
+    sub.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
     sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from argparse import Namespace
@@ -11,14 +12,19 @@ from typing import Any
 from torch import Tensor
 
 from nst_utils import checks
+from nst_utils.architectures import ARCHITECTURES
+from nst_utils.arguments import INITS
+from nst_utils.backbones import NETWORKS
 from nst_utils.images import check_output, load_image, samples, save_image
-from nst_utils.networks import VGG19
+from nst_utils.networks import Network, check_layers
 from nst_utils.paths import check_writable, user_path, write_whole
-from nst_utils.presets import NETWORKS, preset, preset_table
-from nst_utils.runs import Result
-from nst_utils.synthesis import INITS, reconstruct_content, reconstruct_style, transfer
+from nst_utils.presets import preset, preset_table
+from nst_utils.reconstructions import reconstruct_content, reconstruct_style
+from nst_utils.results import Result
+from nst_utils.synthesis import transfer
 
 INTERRUPTED = 130
+_ACCEPTED = inspect.signature(transfer).parameters.keys() - {"content", "style", "progress"}
 
 
 def _overrides(args: Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -27,23 +33,43 @@ def _overrides(args: Namespace, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _network_settings(args: Namespace) -> dict[str, Any]:
-    settings = preset(args.preset).network_settings() | _overrides(
-        args, ("weights", "pooling", "precision")
-    )
-    return settings | {"normalized": settings["normalized"] and not args.plain}
+    given = _overrides(args, ("network", "weights", "pooling", "precision"))
+    if args.plain:
+        given["normalized"] = False
+    return preset(args.preset).network_settings(**given)
 
 
-def _network(args: Namespace) -> VGG19:
-    return NETWORKS[args.network or preset(args.preset).network](**_network_settings(args))
+def _network_name(args: Namespace) -> str:
+    return str(args.network or preset(args.preset).network)
+
+
+def _network(args: Namespace) -> Network:
+    return NETWORKS[_network_name(args)](**_network_settings(args))
+
+
+def _check_layers(args: Namespace, *lists: Sequence[str]) -> None:
+    """Refuse layers that the network does not have, before it is loaded."""
+    name = _network_name(args)
+    for layers in lists:
+        try:
+            check_layers(layers, known=ARCHITECTURES[name].layers)
+        except ValueError as error:
+            raise ValueError(f"{name} has other layers: {error}; name its own") from None
+
+
+def _inputs(args: Namespace) -> list[str]:
+    """Every file that a command reads."""
+    names = ("content", "style", "image", "init", "weights", "masks", "style_masks")
+    given = [getattr(args, name, None) or [] for name in names]
+    return [file for each in given for file in ([each] if isinstance(each, str) else each)]
 
 
 def _check_outputs(args: Namespace) -> None:
     """Everything that could fail after the run, before it."""
     output = check_output(args.output)
-    for name in ("content", "style", "image", "init", "weights"):
-        given = getattr(args, name, None)
+    for given in _inputs(args):
         for option, written in (("--output", output), ("--report", args.report)):
-            if given and written and user_path(given).resolve() == user_path(written).resolve():
+            if written and user_path(given).resolve() == user_path(written).resolve():
                 raise ValueError(f"{option} would overwrite the input {given}; name another file")
     if args.report:
         check_writable(user_path(args.report))
@@ -55,21 +81,29 @@ def _check_outputs(args: Namespace) -> None:
 
 def transfer_command(args: Namespace) -> int:
     _check_outputs(args)
-    content, style = load_image(args.content, args.size), load_image(args.style, args.size)
-    settings = preset(args.preset).transfer_settings()
-    names = (*settings, "seed", "device", "exact")
-    settings |= _overrides(args, names)
-    init: str | Tensor = settings.pop("init")
+    if len(args.style) > 1 and not (args.style_blend or args.masks):
+        raise ValueError(
+            f"{len(args.style)} paintings are given; say with --style-blend what share each has, "
+            "or with --masks where each belongs"
+        )
+    settings = preset(args.preset).transfer_settings(**_overrides(args, sorted(vars(args))))
+    settings = {name: value for name, value in settings.items() if name in _ACCEPTED}
+    _check_layers(args, settings["content_layers"], settings["style_layers"])
+    content = load_image(args.content, args.size)
+    styles = [load_image(each, args.style_size or args.size) for each in args.style]
+    style = styles[0] if len(styles) == 1 else styles
+    for option in ("masks", "style_masks"):
+        if settings.get(option):
+            settings[option] = [load_image(file) for file in settings[option]]
+    init: str | Tensor = settings["init"]
     if isinstance(init, str) and init not in INITS:
         try:
-            init = load_image(init, (content.shape[2], content.shape[3]))
+            settings["init"] = load_image(init, (content.shape[2], content.shape[3]))
         except FileNotFoundError as error:
             raise ValueError(f"--init is {', '.join(INITS)} or a picture; {error}") from None
     if not settings["content_weight"] and not settings["style_weight"]:
         raise ValueError("--content-weight and --style-weight are both 0; raise one of them")
-    result = transfer(
-        content, style, net=_network(args), init=init, progress=not args.quiet, **settings
-    )
+    result = transfer(content, style, net=_network(args), progress=not args.quiet, **settings)
     return _finish(args, result)
 
 
@@ -80,6 +114,7 @@ def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
     names = ("optimizer", "learning_rate", "steps")
     chosen = {name: getattr(preset(args.preset), name) for name in names}
     chosen |= _overrides(args, (*names, "seed", "device", "exact"))
+    _check_layers(args, *getattr(args, "layer_sets", None) or [args.layers])
     return image, chosen | {"net": _network(args), "progress": not args.quiet}
 
 
@@ -111,9 +146,12 @@ def _report(args: Namespace, result: Result) -> dict[str, Any]:
     """The report; for one picture its losses are lists of numbers, for several lists of lists."""
     left_out = ("run", "quiet", "plain")
     asked = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
-    pictures = {k: asked[k] for k in ("content", "style", "image", "init") if k in asked}
+    files = ("content", "style", "image", "init", "masks", "style_masks")
+    pictures = {k: asked[k] for k in files if k in asked}
+    if len(asked.get("style", [])) == 1:
+        pictures["style"] = asked["style"][0]
     config = asked | result.settings | pictures | _network_settings(args)
-    config["network"] = args.network or preset(args.preset).network
+    config["network"] = _network_name(args)
     report: dict[str, Any] = {
         "config": config | {"network_description": result.settings["network"]},
         "device": result.device,

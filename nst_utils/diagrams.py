@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nst_utils import checks
 from nst_utils.losses import gram_matrix
-from nst_utils.networks import VGG19, block_of
+from nst_utils.networks import Network, block_of
 from nst_utils.plotting import Drawing
 from nst_utils.synthesis import CONTENT_LAYERS, STYLE_LAYERS
 
@@ -25,7 +25,7 @@ _BLUE, _RED, _GREEN = "#1f4e9e", "#b0321f", "#2b7a3d"
 
 
 @torch.no_grad()
-def plot_algorithm(content: Tensor, style: Tensor, image: Tensor, net: VGG19) -> Figure:
+def plot_algorithm(content: Tensor, style: Tensor, image: Tensor, net: Network) -> Figure:
     """Draw the algorithm: what goes up through the network, and what is compared.
 
     On the left the painting with its Gram matrices, on the right the photograph with its responses

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from nst_utils import checks
+from nst_utils.backbones import vgg19
 from nst_utils.images import noise_image, samples
-from nst_utils.networks import vgg19
 from nst_utils.synthesis import transfer
 
 PACKAGES = (

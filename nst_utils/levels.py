@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from nst_utils.images import resize
-from nst_utils.networks import VGG19, block_of
-from nst_utils.objective import Objective, Row
+from nst_utils.networks import Network
+from nst_utils.objective import Objective
+from nst_utils.rows import Painting, Row, check_mask
+
+# What was scaled for a level: (id of the tensor, size) -> the smaller one.
+Made = dict[tuple[int, tuple[int, int]], Tensor]
 
 # A level whose shorter side would have fewer pixels is not worth its start.
 _LEAST_SIDE = 64
@@ -27,9 +33,11 @@ class Level(NamedTuple):
 
 
 def coarse_levels(
-    net: VGG19, rows: Sequence[Row], size: Sequence[int], content_reduction: str
+    net: Network, rows: Sequence[Row], size: Sequence[int], **formulas: Any
 ) -> list[Level]:
     """The levels below ``size`` (height, width), coarsest first; none for a small picture.
+
+    ``formulas`` are those of :class:`nst_utils.objective.Objective`.
 
     With fewer positions than filters a Gram matrix nearly determines the picture: it would copy the
     painting, and the copy would stay. So a level takes only those style layers that have at least
@@ -41,31 +49,50 @@ def coarse_levels(
         height, width = size[0] >> halvings, size[1] >> halvings
         if min(height, width) < _LEAST_SIDE:
             break
-        scaled = [_at(row, net, (height, width), 2**halvings) for row in rows]
+        made: Made = {}
+        scaled = [_at(row, net, (height, width), 2**halvings, made) for row in rows]
         pairs = zip(rows, scaled, strict=True)
         if any(row.style_layers and not small.style_layers for row, small in pairs):
             break
-        make = partial(Objective, net, scaled, content_reduction)
+        make = partial(Objective, net, scaled, **formulas)
         levels.insert(0, Level((height, width), make))
     return levels
 
 
-def _at(row: Row, net: VGG19, size: tuple[int, int], divisor: int) -> Row:
-    """The row for pictures of ``size``, its painting smaller by the same factor."""
-    content, style = row.content, row.style
-    if content is not None:
-        content = resize(content, size)
-    if style is not None:
-        height, width = style.shape[2:]
-        style = resize(style, (max(1, height // divisor), max(1, width // divisor)))
+def _at(row: Row, net: Network, size: tuple[int, int], divisor: int, made: Made) -> Row:
+    """The row for pictures of ``size``, its paintings smaller by the same factor."""
+    paintings = [_painting_at(painting, size, divisor, made) for painting in row.paintings]
+    areas = [1.0 if region is None else float(region.mean()) for region in row.regions]
     layers = {
         layer: weight
         for layer, weight in row.style_layers.items()
-        if _positions(layer, size) >= net.filters(layer)
+        if min(areas, default=1.0) * _positions(net, layer, size) >= net.filters(layer)
     }
-    return replace(row, content=content, style=style, style_layers=layers)
+    content = None if row.content is None else _scaled(row.content, size, made)
+    return replace(row, content=content, style=paintings, style_layers=layers)
 
 
-def _positions(layer: str, size: tuple[int, int]) -> int:
-    halvings = block_of(layer) - 1
-    return (size[0] >> halvings) * (size[1] >> halvings)
+def _painting_at(painting: Painting, size: tuple[int, int], divisor: int, made: Made) -> Painting:
+    height, width = painting.picture.shape[2:]
+    smaller = (max(1, height // divisor), max(1, width // divisor))
+    region, source = painting.region, painting.source
+    return replace(
+        painting,
+        picture=_scaled(painting.picture, smaller, made),
+        region=None if region is None else _scaled(region, size, made),
+        source=None if source is None else _scaled(source, smaller, made),
+    )
+
+
+def _scaled(picture: Tensor, size: tuple[int, int], made: Made) -> Tensor:
+    """A picture or a mask in that size; the same one for all that share it."""
+    key = (id(picture), size)
+    if key not in made:
+        is_mask = picture.shape[1] == 1
+        made[key] = check_mask("a mask", picture, size) if is_mask else resize(picture, size)
+    return made[key]
+
+
+def _positions(net: Network, layer: str, size: tuple[int, int]) -> int:
+    stride = net.stride(layer)
+    return (size[0] // stride) * (size[1] // stride)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 CONTENT_REDUCTIONS = ("mean", "sum")
+STYLE_REDUCTIONS = ("paper", "sum", "mean", "values")
 
 
 def content_loss(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
@@ -94,8 +95,22 @@ class _Gram(torch.autograd.Function):
         return towards.transpose(1, 2).view_as(F)
 
 
-def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:
+def style_loss(
+    F: Tensor, A: Tensor, positions: int | None = None, reduction: str = "paper"
+) -> Tensor:
     """Equation 4, one layer: E_l = 1 / (4 N^2 M^2) sum_ij (G_ij - A_ij)^2.
+
+    Other projects write it with other constants before the same sum. They differ by how often the
+    number of filters N and of positions M enters, so they weigh layers and sizes differently:
+
+    ===========  ================================================  ==========
+    reduction    formula                                           in E_l
+    ===========  ================================================  ==========
+    ``paper``    1 / (4 N^2 M^2) sum_ij (G_ij - A_ij)^2            1
+    ``sum``      sum_ij (G_ij / (N M) - A_ij / (N M))^2            4
+    ``mean``     1 / N^2 sum_ij (G_ij / (N M) - A_ij / (N M))^2    4 / N^2
+    ``values``   1 / N^2 sum_ij (G_ij - A_ij)^2 / (N M)            4 M / N
+    ===========  ================================================  ==========
 
     Args:
         F: (B, N, H, W), responses to the image.
@@ -103,12 +118,13 @@ def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:
             Gram matrix, (B, N, N), as :func:`gram_matrix` gives it. Batch 1 serves every image.
         positions: with a Gram matrix, the number of positions H' W' that it sums over; by default
             that of F.
+        reduction: one of the table.
 
     Returns:
         (B,), E_l for each image.
 
     Raises:
-        ValueError: the shapes do not go together.
+        ValueError: the shapes do not go together, or the reduction is unknown.
     """
     _check_responses(F)
     if A.ndim not in (3, 4) or A.shape[0] not in (1, F.shape[0]):
@@ -121,7 +137,10 @@ def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:
             f"the image's responses have {F.shape[1]} filters, the painting's {A.shape[1]}; "
             "take both from the same layer"
         )
-    M = F.shape[2] * F.shape[3]
+    N, M = F.shape[1], F.shape[2] * F.shape[3]
+    factors = {"paper": 1.0, "sum": 4.0, "mean": 4 / N**2, "values": 4 * M / N}
+    if reduction not in factors:
+        raise ValueError(f"reduction must be one of {', '.join(factors)}, got {reduction!r}")
     if A.ndim == 4:
         positions = A.shape[2] * A.shape[3]
         A = gram_matrix(A)
@@ -129,7 +148,7 @@ def style_loss(F: Tensor, A: Tensor, positions: int | None = None) -> Tensor:
     # Here: each by its own, as in the authors' code, because then the sizes may differ; with
     # equal sizes it is equation 4 exactly.
     difference = gram_matrix(F) / M - A / (positions or M)
-    return difference.square().flatten(1).mean(1) / 4
+    return difference.square().flatten(1).mean(1) * (factors[reduction] / 4)
 
 
 def _check_responses(F: Tensor, P: Tensor | None = None) -> None:
@@ -172,6 +191,26 @@ def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[f
         (B,).
     """
     return (layer_losses * torch.as_tensor(layer_weights).to(layer_losses)).sum(1)
+
+
+def total_variation(images: Tensor, power: int = 2) -> Tensor:
+    """How rough a picture is: differences of neighbors, down and to the right, in each channel.
+
+    sum_ij |x_(i+1)j - x_ij|^p + |x_i(j+1) - x_ij|^p. With p = 1 that is the anisotropic total
+    variation; projects that start from the course CS231n take p = 2, under the same name. It is no
+    part of the paper, which needs "no image prior".
+
+    Args:
+        images: (B, 3, H, W), 0..1. power: 1 or 2.
+
+    Returns:
+        (B,); summed, not divided by anything.
+    """
+    if power not in (1, 2):
+        raise ValueError(f"the power of total variation must be 1 or 2, got {power!r}")
+    down = (images[:, :, 1:] - images[:, :, :-1]).abs()
+    right = (images[:, :, :, 1:] - images[:, :, :, :-1]).abs()
+    return (down**power).flatten(1).sum(1) + (right**power).flatten(1).sum(1)
 
 
 def total_loss(

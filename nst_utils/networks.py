@@ -1,14 +1,14 @@
 """The network that sees: VGG-19's convolutions, its responses named as in the paper.
 
 ``conv4_2`` is the response of that layer *after* its ReLU (section 2 of the paper). The network is
-frozen; it stops at the deepest layer asked for.
+frozen; it stops at the deepest layer asked for. Other networks go the same way: VGG-16, VGG-19
+with batch normalization, SqueezeNet.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +17,8 @@ from torch.nn import functional as fn
 
 from nst_utils import checks
 from nst_utils.convolutions import ConvReLU, average_pool
-from nst_utils.images import load_image, samples
-from nst_utils.weights import VGG19_LAYERS, Weights, load_weights
+from nst_utils.squeezenet import Fire, StridedConvReLU
+from nst_utils.weights import VGG19_LAYERS, Weights
 
 POOLINGS = ("avg", "max")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -31,18 +31,22 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 MEAN_ACTIVATION_FLOOR = 0.1
 
 
-class VGG19(nn.Module):
-    """VGG-19 without its fully connected layers, as a frozen feature network.
+class Network(nn.Module):
+    """A convolutional network without its fully connected layers, frozen.
 
     Args:
-        weights: the numbers and the preprocessing that belongs to them.
-        pooling: ``"avg"`` as in the paper, or ``"max"`` as the network was trained.
+        weights: the numbers, and the architecture and preprocessing that belong to them.
+        pooling: ``"avg"`` as in the paper, or ``"max"`` as the networks were trained.
         mean_activations: if given, the network is normalized with these means (see
             :func:`normalize`).
-        precision: what the convolutions compute in (see :func:`vgg19`); responses are float32.
+        precision: what the convolutions compute in (see
+            :func:`nst_utils.backbones.vgg19`); responses are float32.
+
+    Attributes:
+        layers: names of all layers, from the picture on.
+        description: one line on where the numbers come from and what was done to them.
     """
 
-    layers = VGG19_LAYERS
     mean: Tensor
     std: Tensor
 
@@ -55,6 +59,8 @@ class VGG19(nn.Module):
     ) -> None:
         super().__init__()
         dtype = _dtype(precision)
+        self.architecture = weights.architecture
+        self.layers = weights.architecture.layers
         self.pooling = checks.one_of("pooling", pooling, POOLINGS)
         self.normalized = mean_activations is not None
         self.description = (
@@ -65,12 +71,14 @@ class VGG19(nn.Module):
         kernels, biases = weights.kernels, weights.biases
         if mean_activations is not None:
             kernels, biases = normalize(kernels, biases, mean_activations)
-        self.convolutions = nn.ModuleDict()
-        for layer in VGG19_LAYERS:
-            kernel = kernels[layer].to(dtype, copy=True)
-            self.convolutions[layer] = ConvReLU(kernel, biases[layer].to(dtype, copy=True))
+        kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
+        biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
+        self._steps = nn.ModuleDict()
+        for layer in self.layers:
+            self._steps[layer] = _make_layer(layer, kernels, biases)
         prep = weights.preprocessing
-        like: dict[str, Any] = {"dtype": torch.float32, "device": kernels["conv1_1"].device}
+        first = weights.kernels[next(iter(weights.kernels))]
+        like: dict[str, Any] = {"dtype": torch.float32, "device": first.device}
         self._scale = prep.scale
         self.register_buffer("mean", torch.tensor(prep.mean, **like).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(prep.std, **like).view(1, 3, 1, 1))
@@ -83,31 +91,44 @@ class VGG19(nn.Module):
             layers: names such as ``"conv4_2"``; nothing deeper than the deepest is computed.
 
         Returns:
-            layer name -> (B, N_l, H_l, W_l) in the order asked for; H_l = H // 2^(block - 1).
+            layer name -> (B, N_l, H_l, W_l) in the order asked for. In VGG, H_l = H // stride(l).
 
         Raises:
             ValueError: an unknown layer, or a picture too small for the deepest one.
         """
-        wanted = check_layers(layers, unique=False)
-        deepest = max(VGG19_LAYERS.index(layer) for layer in wanted)
-        self._check_size(images, VGG19_LAYERS[deepest])
+        wanted = check_layers(layers, unique=False, known=self.layers)
+        deepest = max(self.layers.index(layer) for layer in wanted)
+        self._check_size(images, self.layers[deepest])
         responses: dict[str, Tensor] = {}
         x = (images.to(self.mean.device) * self._scale - self.mean) / self.std
+        dtype = next(self._steps.buffers()).dtype
         # Values of one position side by side: what convolutions of many filters work on.
-        dtype = self.get_buffer("convolutions.conv1_1.kernel").dtype
         x = x.to(dtype, memory_format=torch.channels_last)
-        for index, layer in enumerate(VGG19_LAYERS[: deepest + 1]):
-            if index and block_of(layer) != block_of(VGG19_LAYERS[index - 1]):
-                x = average_pool(x) if self.pooling == "avg" else fn.max_pool2d(x, 2)
-            x = self.convolutions[layer](x)
+        for layer in self.layers[: deepest + 1]:
+            if layer in self.architecture.pooled:
+                x = self._pool(x)
+            x = self._steps[layer](x)
             if layer in wanted:
                 responses[layer] = x.float() if dtype == torch.bfloat16 else x
         return {layer: responses[layer] for layer in wanted}
 
     def filters(self, layer: str) -> int:
         """N_l, the number of a layer's filters."""
-        convolution = self.convolutions[checks.one_of("layer", layer, VGG19_LAYERS)]
-        return len(convolution.get_buffer("bias"))
+        checks.one_of("layer", layer, self.layers)
+        shapes = self.architecture.shapes
+        if layer in shapes:
+            return shapes[layer][0]
+        return shapes[f"{layer}.expand1x1"][0] + shapes[f"{layer}.expand3x3"][0]
+
+    def stride(self, layer: str) -> int:
+        """How many pixels lie between two positions of a layer."""
+        return self.architecture.strides[checks.one_of("layer", layer, self.layers)]
+
+    def _pool(self, x: Tensor) -> Tensor:
+        side = self.architecture.pool_side
+        if self.pooling == "avg":
+            return average_pool(x) if side == 2 else fn.avg_pool2d(x, side, 2, ceil_mode=True)
+        return fn.max_pool2d(x, side, 2, ceil_mode=side > 2)
 
     def _check_size(self, images: Tensor, deepest: str) -> None:
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
@@ -116,7 +137,8 @@ class VGG19(nn.Module):
                 f"{images.dtype} of shape {tuple(images.shape)}"
             )
         height, width = images.shape[-2:]
-        least = 2 ** (block_of(deepest) - 1)
+        # Windows of 3 need more than their stride.
+        least = self.stride(deepest) * (1 if self.architecture.pool_side == 2 else 2)
         if min(height, width) < least:
             raise ValueError(
                 f"a picture of {width}x{height} px is too small for {deepest}, which needs at "
@@ -124,24 +146,40 @@ class VGG19(nn.Module):
             )
 
 
+def _make_layer(layer: str, kernels: dict[str, Tensor], biases: dict[str, Tensor]) -> nn.Module:
+    if layer == "conv1":
+        return StridedConvReLU(kernels[layer], biases[layer])
+    if layer in kernels:
+        return ConvReLU(kernels[layer], biases[layer])
+    parts = [part for part in kernels if part.startswith(f"{layer}.")]
+    inner = {part: part.removeprefix(f"{layer}.") for part in parts}
+    return Fire(
+        {inner[part]: kernels[part] for part in parts},
+        {inner[part]: biases[part] for part in parts},
+    )
+
+
 def block_of(layer: str) -> int:
-    """The block a layer belongs to: 4 for ``conv4_2``."""
+    """The block that a layer of VGG belongs to: 4 for ``conv4_2``."""
     return int(layer[4])
 
 
-def check_layers(layers: Sequence[str], unique: bool = True) -> list[str]:
+def check_layers(
+    layers: Sequence[str], unique: bool = True, known: Sequence[str] = VGG19_LAYERS
+) -> list[str]:
     """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
 
     With ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
     """
     if isinstance(layers, str):
         raise ValueError(f"layers must be a list of names, for instance ['{layers}']")
-    names = [checks.one_of("layer", layer, VGG19_LAYERS) for layer in layers]
+    names = [checks.one_of("layer", layer, known) for layer in layers]
     if unique and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"layer {twice} is named twice; name each layer once")
     if not names:
-        raise ValueError("no layer is named; name at least one, for instance 'conv4_2'")
+        example = known[len(known) // 2 + 1]  # of VGG-19, conv4_2
+        raise ValueError(f"no layer is named; name at least one, for instance '{example}'")
     return names
 
 
@@ -155,12 +193,12 @@ def normalize(
     F_l / m_l: the same function up to a scale for each channel.
 
     Args:
-        kernels: layer -> (N_l, N_(l-1), 3, 3); biases: layer -> (N_l,).
+        kernels: layer of VGG -> (N_l, N_(l-1), 3, 3), from the picture on; biases: layer -> (N_l,).
         mean_activations: layer -> (N_l,), of the plain network with the same pooling.
     """
     new_kernels, new_biases = {}, {}
     before = kernels["conv1_1"].new_ones(3)
-    for layer in VGG19_LAYERS:
+    for layer in kernels:
         mean = mean_activations[layer]
         after = mean.clamp(min=MEAN_ACTIVATION_FLOOR * float(mean.mean()))
         ratio = before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
@@ -171,7 +209,7 @@ def normalize(
 
 
 @torch.no_grad()
-def mean_activations(net: VGG19, images: Iterable[Tensor]) -> dict[str, Tensor]:
+def mean_activations(net: Network, images: Iterable[Tensor]) -> dict[str, Tensor]:
     """The mean response of every filter over all images and positions.
 
     Args:
@@ -181,55 +219,19 @@ def mean_activations(net: VGG19, images: Iterable[Tensor]) -> dict[str, Tensor]:
     Returns:
         layer -> (N_l,) float32; summed in float64.
     """
-    sums = dict.fromkeys(VGG19_LAYERS, torch.zeros((), dtype=torch.float64))
-    positions = dict.fromkeys(VGG19_LAYERS, 0)
+    sums = dict.fromkeys(net.layers, torch.zeros((), dtype=torch.float64))
+    positions = dict.fromkeys(net.layers, 0)
     for image in images:
-        for layer, response in net(image, VGG19_LAYERS).items():
+        for layer, response in net(image, net.layers).items():
             # Positions are summed on the device, pictures in float64, which Apple's GPUs lack.
             sums[layer] = sums[layer] + response.sum((2, 3)).cpu().double().sum(0)
             positions[layer] += response.shape[0] * response.shape[2] * response.shape[3]
-    if not positions["conv1_1"]:
+    if not positions[net.layers[0]]:
         raise ValueError("no images were given to measure mean activations on")
-    return {layer: (sums[layer] / positions[layer]).float() for layer in VGG19_LAYERS}
+    return {layer: (sums[layer] / positions[layer]).float() for layer in net.layers}
 
 
-def vgg19(
-    weights: str | Path = "bundled",
-    pooling: str = "avg",
-    normalized: bool = True,
-    *,
-    precision: str = "float32",
-    preprocessing: str | None = None,
-) -> VGG19:
-    """The paper's network: VGG-19 with average pooling, normalized.
-
-    Args:
-        weights: ``"bundled"``, ``"torchvision"`` or a path (see
-            :func:`nst_utils.weights.load_weights`).
-        pooling: ``"avg"`` (the paper's) or ``"max"``.
-        normalized: scale every filter to mean activation 1. The means for the bundled weights
-            come with them; for other weights they are measured on the bundled pictures, which
-            takes some seconds.
-        precision: ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
-            ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (Gram
-            matrices, losses and the picture stay float32; see benchmarks/); or ``"auto"``, the
-            faster of the two.
-        preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
-
-    Raises:
-        FileNotFoundError, ValueError: as :func:`nst_utils.weights.load_weights`.
-    """
-    checks.one_of("pooling", pooling, POOLINGS)
-    loaded = load_weights(weights, preprocessing)
-    if not normalized:
-        return VGG19(loaded, pooling, precision=precision)
-    means = loaded.mean_activations.get(pooling)
-    if means is None:
-        means = mean_activations(VGG19(loaded, pooling), _bundled_pictures())
-    return VGG19(loaded, pooling, means, precision)
-
-
-def on_device(net: VGG19, device: torch.device) -> VGG19:
+def on_device(net: Network, device: torch.device) -> Network:
     """The network itself if it is there; else a copy, because the caller goes on using theirs."""
     same_kind = net.mean.device.type == device.type
     if same_kind and device.index in (None, net.mean.device.index):
@@ -253,8 +255,3 @@ def has_fast_bfloat16() -> bool:
         return False
     able: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-
-
-def _bundled_pictures() -> Iterable[Tensor]:
-    for sample in samples().values():
-        yield load_image(sample.path, size=256)

@@ -7,8 +7,7 @@ is the same columns with another ratio in each row. Rows never influence one ano
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,46 +16,18 @@ from torch import Tensor
 from nst_utils import checks
 from nst_utils.losses import (
     CONTENT_REDUCTIONS,
+    STYLE_REDUCTIONS,
     content_loss,
-    gram_matrix,
     style_loss,
     total_loss,
+    total_variation,
     weighted_style_loss,
 )
-from nst_utils.networks import VGG19, check_layers
+from nst_utils.networks import Network, check_layers
+from nst_utils.rows import Row
+from nst_utils.targets import Target, Targets, guide
 
-
-@dataclass(frozen=True)
-class Row:
-    """One picture to be made: what it shall match, and how much that counts (eq. 7).
-
-    ``content`` and ``style`` are (1, 3, H, W), RGB, 0..1; they may differ in size.
-    ``content_layers`` and ``style_layers`` give each layer its weight in the sum over layers
-    (w_l of eq. 5), ``content_weight`` is alpha, ``style_weight`` beta.
-    """
-
-    content: Tensor | None = None
-    style: Tensor | None = None
-    content_layers: Mapping[str, float] = field(default_factory=dict)
-    style_layers: Mapping[str, float] = field(default_factory=dict)
-    content_weight: float = 0.0
-    style_weight: float = 0.0
-
-    def check(self) -> None:
-        """Raise ``ValueError`` for a row that asks for nothing or for something impossible."""
-        weights = {"content_weight": self.content_weight, "style_weight": self.style_weight}
-        for layers in (self.content_layers, self.style_layers):
-            weights |= {f"the weight of {layer}": value for layer, value in layers.items()}
-        for name, value in weights.items():
-            checks.weight(name, value)
-        alpha = self.content_weight * sum(self.content_layers.values())
-        beta = self.style_weight * sum(self.style_layers.values())
-        if alpha == 0 and beta == 0:
-            raise ValueError("all weights are 0: there is nothing to optimize; raise one of them")
-        if self.content_layers and self.content is None:
-            raise ValueError("content layers are given, but no content picture")
-        if self.style_layers and self.style is None:
-            raise ValueError("style layers are given, but no style picture")
+TOTAL_VARIATION = ("total_variation", "pixels")
 
 
 class Evaluation(NamedTuple):
@@ -73,12 +44,12 @@ class Evaluation(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Rows that use the same layers, and so go through the network together."""
+    """Rows that use the same layers and regions, and so go through the network together."""
 
     rows: list[int]
     columns: list[int]
     layers: list[str]
-    targets: list[Tensor]  # one for each column; batch 1 where the rows share the picture
+    targets: list[list[Target]]  # for each column, one for each region
 
 
 class Objective:
@@ -87,8 +58,9 @@ class Objective:
     Args:
         net: the feature network, on the device where the work is to be done.
         rows: one for each picture.
-        content_reduction: how eq. 1 is reduced, ``"mean"`` or ``"sum"`` (see
-            :func:`nst_utils.losses.content_loss`).
+        content_reduction: how eq. 1 is reduced (see :func:`nst_utils.losses.content_loss`).
+        style_reduction: how eq. 4 is reduced (see :func:`nst_utils.losses.style_loss`).
+        tv_power: 1 or 2 (see :func:`nst_utils.losses.total_variation`).
 
     Attributes:
         columns: names of the loss terms: ``"content/conv4_2"``, ``"style/conv1_1"``, ...
@@ -97,7 +69,14 @@ class Objective:
         ValueError: bad layers or weights, or pictures too small for the deepest layer.
     """
 
-    def __init__(self, net: VGG19, rows: Sequence[Row], content_reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        net: Network,
+        rows: Sequence[Row],
+        content_reduction: str = "mean",
+        style_reduction: str = "paper",
+        tv_power: int = 2,
+    ) -> None:
         if not rows:
             raise ValueError("there is no picture to make: the list of rows is empty")
         for row in rows:
@@ -107,23 +86,29 @@ class Objective:
         self.content_reduction = checks.one_of(
             "content reduction", content_reduction, CONTENT_REDUCTIONS
         )
+        self.style_reduction = checks.one_of("style reduction", style_reduction, STYLE_REDUCTIONS)
+        self._tv_power = checks.count("tv_power", tv_power, 1, 2)
         content = {layer for row in rows for layer in row.content_layers}
         style = {layer for row in rows for layer in row.style_layers}
-        check_layers(list(content | style))
+        check_layers(list(content | style), known=net.layers)
         self._kinds = [("content", layer) for layer in net.layers if layer in content]
         self._kinds += [("style", layer) for layer in net.layers if layer in style]
         self.columns = [f"{kind}/{layer}" for kind, layer in self._kinds]
+        if any(row.tv_weight for row in rows):
+            self._kinds.append(TOTAL_VARIATION)
+            self.columns.append("total_variation")
 
         table = [[self._layer_weight(row, *kind) for kind in self._kinds] for row in rows]
         self.layer_weights = torch.tensor(table, dtype=torch.float64)
         self.alpha = torch.tensor([row.content_weight for row in rows], dtype=torch.float64)
         self.beta = torch.tensor([row.style_weight for row in rows], dtype=torch.float64)
-        is_content = torch.tensor([kind == "content" for kind, _ in self._kinds])
-        self._is_content = is_content
-        factors = torch.where(is_content, self.alpha[:, None], self.beta[:, None])
+        self.gamma = torch.tensor([row.tv_weight for row in rows], dtype=torch.float64)
+        by_kind = {"content": self.alpha, "style": self.beta, "total_variation": self.gamma}
+        factors = torch.stack([by_kind[kind] for kind, _ in self._kinds], dim=1)
         factors = factors * self.layer_weights
         relative = factors / factors.amax(1, keepdim=True)
         self._relative = relative.to(self.device, torch.float32)
+        self._guides: dict[tuple[int, str], Tensor] = {}
         self._groups = self._make_groups(rows)
 
     def __len__(self) -> int:
@@ -131,47 +116,28 @@ class Objective:
 
     @staticmethod
     def _layer_weight(row: Row, kind: str, layer: str) -> float:
-        layers = row.content_layers if kind == "content" else row.style_layers
-        return float(layers.get(layer, 0.0))
+        if kind == "total_variation":
+            return float(row.tv_weight > 0)
+        return row.layer_weight(kind, layer)
 
     @torch.inference_mode(False)
     def _make_groups(self, rows: Sequence[Row]) -> list[_Group]:
-        members: dict[tuple[int, ...], list[int]] = {}
+        members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
         for index, weights in enumerate(self.layer_weights):
             used = tuple(torch.nonzero(weights).flatten().tolist())
-            members.setdefault(used, []).append(index)
-        cache: dict[tuple[int, str, str], Tensor] = {}
+            regions = tuple(id(region) for region in rows[index].regions)
+            members.setdefault((used, regions), []).append(index)
+        targets = Targets(self.net, [kind for kind in self._kinds if kind != TOTAL_VARIATION])
         groups = []
-        for used, indices in members.items():
-            layers = list(dict.fromkeys(self._kinds[column][1] for column in used))
-            targets = []
-            for column in used:
-                kind, layer = self._kinds[column]
-                of_row = [self._target(rows[i], kind, layer, cache) for i in indices]
-                shared = all(target is of_row[0] for target in of_row)
-                targets.append(of_row[0] if shared else torch.cat(of_row))
-            groups.append(_Group(indices, list(used), layers, targets))
+        for (used, _), indices in members.items():
+            group_rows = [rows[i] for i in indices]
+            kinds = [self._kinds[column] for column in used]
+            layers = [layer for kind, layer in kinds if (kind, layer) != TOTAL_VARIATION]
+            taken = [
+                [] if kind == TOTAL_VARIATION else targets.take(group_rows, *kind) for kind in kinds
+            ]
+            groups.append(_Group(indices, list(used), list(dict.fromkeys(layers)), taken))
         return groups
-
-    @torch.no_grad()
-    def _target(
-        self, row: Row, kind: str, layer: str, cache: dict[tuple[int, str, str], Tensor]
-    ) -> Tensor:
-        """P^l, or A^l over its number of positions; once for each picture and set of layers."""
-        picture = row.content if kind == "content" else row.style
-        assert picture is not None  # Row.check
-        if (id(picture), kind, layer) not in cache:
-            layers = [name for k, name in self._kinds if k == kind]
-            layers = [name for name in layers if self._layer_weight(row, kind, name) > 0]
-            try:
-                responses = self.net(picture.detach().to(self.net.mean), layers)
-            except ValueError as error:
-                raise ValueError(f"the {kind} picture cannot be used: {error}") from None
-            for name, response in responses.items():
-                if kind == "style":
-                    response = gram_matrix(response) / response[0, 0].numel()
-                cache[id(picture), kind, name] = response
-        return cache[id(picture), kind, layer]
 
     @torch.inference_mode(False)  # the gradient is needed whatever mode the caller is in
     def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
@@ -215,17 +181,32 @@ class Objective:
                 yield group, here[first : first + at_once]
 
     def _column_losses(self, group: _Group, images: Tensor, members: list[int]) -> Tensor:
-        """(n, columns of the group): eq. 1 or eq. 4 of each column."""
-        responses = self.net(images, group.layers)
+        """(n, columns of the group): eq. 1 or eq. 4 of each column, or total variation."""
+        responses = self.net(images, group.layers) if group.layers else {}
         losses = []
-        for column, target in zip(group.columns, group.targets, strict=True):
+        for column, targets in zip(group.columns, group.targets, strict=True):
             kind, layer = self._kinds[column]
-            target = target if target.shape[0] == 1 else target[members]
-            if kind == "content":
-                losses.append(content_loss(responses[layer], target, self.content_reduction))
-            else:
-                losses.append(style_loss(responses[layer], target, positions=1))
+            if kind == "total_variation":
+                losses.append(total_variation(images, self._tv_power))
+                continue
+            parts = [self._loss(kind, responses[layer], each, layer, members) for each in targets]
+            losses.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
         return torch.stack(losses, dim=1)
+
+    def _loss(
+        self, kind: str, response: Tensor, target: Target, layer: str, members: list[int]
+    ) -> Tensor:
+        """(n,): one column in one region, which counts by its area."""
+        values = target.values if target.values.shape[0] == 1 else target.values[members]
+        if kind == "content":
+            return content_loss(response, values, self.content_reduction)
+        if target.region is not None:
+            key = (id(target.region), layer)
+            if key not in self._guides:
+                self._guides[key] = guide(target.region, response)
+            response = response * self._guides[key]
+        loss = style_loss(response, values, positions=1, reduction=self.style_reduction)
+        return loss * target.area
 
     def paper_losses(self, terms: Tensor) -> dict[str, Tensor]:
         """From the terms of all rows, (B, K), to the paper's units, each (B,) in float64.
@@ -235,13 +216,14 @@ class Objective:
         """
         values = terms.detach().cpu().double()
         present = torch.where(self.layer_weights > 0, values, torch.zeros_like(values))
-        content = (present * self.layer_weights)[:, self._is_content].sum(1)
-        style = weighted_style_loss(
-            present[:, ~self._is_content], self.layer_weights[:, ~self._is_content]
+        of_kind = [
+            torch.tensor([kind == each for kind, _ in self._kinds])
+            for each in ("content", "style", "total_variation")
+        ]
+        content, style, variation = (
+            weighted_style_loss(present[:, these], self.layer_weights[:, these])
+            for these in of_kind
         )
-        losses = {
-            "content_loss": content,
-            "style_loss": style,
-            "total_loss": total_loss(content, style, self.alpha, self.beta),
-        }
+        total = total_loss(content, style, self.alpha, self.beta) + self.gamma * variation
+        losses = {"content_loss": content, "style_loss": style, "total_loss": total}
         return losses | {name: values[:, i] for i, name in enumerate(self.columns)}

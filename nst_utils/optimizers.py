@@ -215,6 +215,15 @@ class Adam:
         """(B, 3, H, W), the pictures now."""
         return self._images.detach()
 
+    @property
+    def learning_rate(self) -> float:
+        """The step length now."""
+        return float(self._adam.param_groups[0]["lr"])
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The step length from now on; what Adam remembers of the gradients stays."""
+        self._adam.param_groups[0]["lr"] = learning_rate
+
     @torch.no_grad()
     def _clamp(self) -> None:
         if self._bounds is not None:

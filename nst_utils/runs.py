@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,54 +17,10 @@ from nst_utils.levels import Level
 from nst_utils.objective import Objective
 from nst_utils.optimizers import LBFGS, OPTIMIZERS, Adam
 from nst_utils.quick import quick_steps
+from nst_utils.results import Callback, Result, Step
 
-
-class Step(NamedTuple):
-    """What a callback is told after each step."""
-
-    number: int  # 1, 2, ...
-    images: Tensor  # (B, 3, H, W), a copy, on the device; of full size on coarse levels too
-    losses: dict[str, Tensor]  # as in Result.history, each (B,)
-
-
-Callback = Callable[[Step], object]
-
-
-@dataclass
-class Result:
-    """What a run returns.
-
-    Attributes:
-        image: (B, 3, H, W) float32 on the CPU, RGB, 0..1: the pictures.
-        history: name -> (steps, B) float64, the losses after each step in the paper's units:
-            ``content_loss`` (eq. 1), ``style_loss`` (eq. 5), ``total_loss`` (eq. 7), and each term
-            by itself (``content/conv4_2``, ``style/conv1_1``, ...; NaN where a picture has no such
-            term). While a coarse level runs (see :mod:`nst_utils.levels`), they are that level's.
-        start: name -> (B,), the same losses before the first step.
-        settings: every setting that was used.
-        device: where it ran. seconds: the optimization alone.
-        evaluations: of loss and gradient; of the picture that needed most.
-        peak_memory_bytes: of the GPU during the run; on a CPU the most that the process has used
-            so far; ``None`` where the system does not tell.
-        levels: (height, width, steps) of each level, coarsest first; one for an exact run.
-        interrupted: whether it was stopped (Ctrl-C, or the notebook's stop button).
-    """
-
-    image: Tensor
-    history: dict[str, Tensor]
-    start: dict[str, Tensor]
-    settings: dict[str, Any] = field(default_factory=dict)
-    device: str = "cpu"
-    seconds: float = 0.0
-    evaluations: int = 0
-    peak_memory_bytes: int | None = None
-    levels: list[tuple[int, int, int]] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def steps(self) -> int:
-        """How many steps were made."""
-        return len(self.history["total_loss"])
+# One number, or the step (1, 2, ...) from which each rate holds: {1: 0.02, 200: 0.005}.
+LearningRate = float | Mapping[int, float]
 
 
 def minimize(
@@ -74,7 +29,7 @@ def minimize(
     *,
     steps: int = 300,
     optimizer: str = "lbfgs",
-    learning_rate: float = 0.02,
+    learning_rate: LearningRate = 0.02,
     tolerance: float | None = None,
     exact: bool = False,
     coarse: Sequence[Level] = (),
@@ -89,7 +44,8 @@ def minimize(
         start: (B, 3, H, W), 0..1, where the pictures begin.
         steps: how often every picture is moved.
         optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
-        learning_rate: of Adam, on the 0..1 scale.
+        learning_rate: of Adam, on the 0..1 scale; where it changes, the step (1, 2, ...) from which
+            each rate holds: ``{1: 0.02, 200: 0.005}``.
         tolerance: stop early once the total loss of every picture fell by less than this fraction
             over the last ten steps (of a coarse level: go on to the next); ``None``, the default,
             never stops early.
@@ -106,6 +62,7 @@ def minimize(
     """
     steps = quick_steps(checks.count("steps", steps))
     checks.one_of("optimizer", optimizer, OPTIMIZERS)
+    rates = check_learning_rate(learning_rate)
     if tolerance is not None:
         checks.weight("tolerance", tolerance)
     device = objective.device
@@ -131,11 +88,13 @@ def minimize(
         for level, its_steps in plan:
             here = level.objective()
             images = _at_size(images, level.size)
-            mover = _make_optimizer(optimizer, here, images, learning_rate, exact)
+            mover = _make_optimizer(optimizer, here, images, rates[1], exact)
             at_start = at_start or _named(here.paper_losses(mover.terms), names)
             evaluations.append(mover.evaluations)
             levels.append((*level.size, 0))
             for number in range(1, its_steps + 1):
+                if isinstance(mover, Adam):
+                    mover.set_learning_rate(rates.get(len(history) + 1, mover.learning_rate))
                 mover.step()
                 images = mover.images
                 losses = _named(here.paper_losses(mover.terms), names)
@@ -183,6 +142,21 @@ def minimize(
     )
 
 
+def check_learning_rate(learning_rate: LearningRate) -> dict[int, float]:
+    """The schedule as step -> rate, from step 1 on; ``ValueError`` for one that cannot be used."""
+    if not isinstance(learning_rate, Mapping):
+        return {1: checks.weight("learning_rate", learning_rate)}
+    rates = {
+        checks.count("a step of learning_rate", step): checks.weight("learning_rate", rate)
+        for step, rate in learning_rate.items()
+    }
+    if 1 not in rates:
+        raise ValueError(
+            "learning_rate must say what holds from step 1 on, for instance {1: 0.02, 200: 0.005}"
+        )
+    return rates
+
+
 def _plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
     """How many steps each level gets: a coarse one a fifth, the last at least half of all."""
     *coarse, full = levels
@@ -208,8 +182,7 @@ def _make_optimizer(
 ) -> LBFGS | Adam:
     if name == "lbfgs":
         return LBFGS(objective.evaluate, start, curvature=not exact)
-    rate = checks.weight("learning_rate", learning_rate)
-    return Adam(objective.evaluate, start, learning_rate=rate)
+    return Adam(objective.evaluate, start, learning_rate=learning_rate)
 
 
 def _progress_bar(plan: Sequence[tuple[Level, int]], progress: bool) -> tqdm:
@@ -249,17 +222,3 @@ def _peak_memory(device: torch.device) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # KiB elsewhere
-
-
-def plain_settings(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of an experiment as they go into the result: plain values only."""
-    left_out = ("net", "callback", "progress")
-    return {k: _plain(v) for k, v in arguments.items() if k not in left_out}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor) and value.ndim == 4:
-        return f"picture {value.shape[-1]}x{value.shape[-2]}"
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return value

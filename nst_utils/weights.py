@@ -1,37 +1,27 @@
-"""Where the network's numbers come from: bundled, torchvision's, or your own file.
+"""Where a network's numbers come from: bundled, torchvision's, or your own file.
 
-Every source ends as the same thing, a :class:`Weights`: one float32 kernel and bias for each layer
-under the paper's name, expecting RGB input, with the preprocessing that belongs to it. Nothing is
-unpickled as code: files are read by safetensors or by ``torch.load(weights_only=True)``.
+Every source ends as the same thing, a :class:`Weights`: one float32 kernel and bias for each
+convolution under our name, expecting RGB input, with the preprocessing that belongs to it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nst_utils import checks
+from nst_utils.architectures import ARCHITECTURES, Architecture
 from nst_utils.paths import data_file, user_path
+from nst_utils.state_dicts import download_from_torchvision, first_line, read_state_dict
 
 BUNDLED_FILE = "weights/vgg19.safetensors"
 BUNDLED_SHA256 = "09789025048d817ed1f3d8201de79eb14c5b34c89f034505d70be3db93ec40b6"
 
-# VGG-19 (Simonyan & Zisserman 2015, configuration E): 16 convolutions in five blocks.
-CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
-VGG19_LAYERS = tuple(
-    f"conv{block}_{i}"
-    for block, convolutions in enumerate(CONVOLUTIONS_PER_BLOCK, start=1)
-    for i in range(1, convolutions + 1)
-)
-CHANNELS = (3, 64, 64, 128, 128, *[256] * 4, *[512] * 8)
+VGG19_LAYERS = ARCHITECTURES["vgg19"].layers
 
 
 @dataclass(frozen=True)
@@ -41,7 +31,7 @@ class Preprocessing:
     scale: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    bgr: bool  # whether conv1_1's kernels come in the order blue, green, red
+    bgr: bool  # whether the first kernels come in the order blue, green, red
 
 
 # The Oxford release, trained in Caffe: 0..255, mean of the training images subtracted, BGR.
@@ -53,13 +43,14 @@ PREPROCESSINGS = {"caffe": CAFFE, "torchvision": TORCHVISION}
 
 @dataclass(frozen=True)
 class Weights:
-    """The numbers of a VGG-19.
+    """The numbers of a network.
 
-    ``kernels[layer]`` is (N_l, N_(l-1), 3, 3) float32 for RGB input, ``biases[layer]`` (N_l,).
-    ``mean_activations[pooling][layer]``, where known, is (N_l,): the mean response of each filter
-    over many photographs, which normalization divides by. ``description`` is one line.
+    ``kernels[convolution]`` is (N, N_before, k, k) float32 for RGB input, ``biases[convolution]``
+    (N,). ``mean_activations[pooling][layer]``, where known, is (N_l,): the mean response of each
+    filter over many photographs, which normalization divides by. ``description`` is one line.
     """
 
+    architecture: Architecture
     kernels: dict[str, Tensor]
     biases: dict[str, Tensor]
     preprocessing: Preprocessing
@@ -67,36 +58,46 @@ class Weights:
     mean_activations: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
-def load_weights(source: str | Path = "bundled", preprocessing: str | None = None) -> Weights:
-    """Load the weights of VGG-19.
+def load_weights(
+    source: str | Path = "bundled", preprocessing: str | None = None, network: str = "vgg19"
+) -> Weights:
+    """Load the weights of a network.
 
     Args:
-        source: ``"bundled"`` (the paper's Oxford network, 8-bit tables, needs no network),
-            ``"torchvision"`` (ImageNet weights of torchvision's own training, a 548 MB download on
-            first use), or the path of a state dict: ``.safetensors``, ``.pth``, ``.pt``; with
-            torchvision's names (``features.0.weight``) or the paper's (``conv1_1.weight``).
+        source: ``"bundled"`` (VGG-19 only: the paper's Oxford network, 8-bit tables, needs no
+            network), ``"torchvision"`` (ImageNet weights of torchvision's own training, a download
+            on first use, 548 MB for VGG-19), or the path of a state dict: ``.safetensors``,
+            ``.pth``, ``.pt``; with torchvision's names (``features.0.weight``) or ours
+            (``conv1_1.weight``, ``fire2.squeeze.weight``).
         preprocessing: ``"caffe"`` or ``"torchvision"``; by default the one that goes with the
             file: torchvision's for ``features.N`` names, Caffe's for ``convB_I`` names.
+        network: ``"vgg19"``, ``"vgg16"``, ``"vgg19_bn"`` or ``"squeezenet1_1"``.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, of another network, or needs unpickling.
     """
+    architecture = ARCHITECTURES[checks.one_of("network", network, tuple(ARCHITECTURES))]
     if preprocessing is not None:
         checks.one_of("preprocessing", preprocessing, tuple(PREPROCESSINGS))
     if str(source) == "bundled":
+        if network != "vgg19":
+            raise ValueError(
+                f"only vgg19 is bundled; for {network} use the weights 'torchvision' (a download) "
+                "or a file"
+            )
         if preprocessing not in (None, "caffe"):
             raise ValueError("the bundled weights need the preprocessing 'caffe'; leave it out")
         path = data_file(BUNDLED_FILE)
         _check_sha256(path, BUNDLED_SHA256)
-        return _from_state_dict(
-            _read_safetensors(path), "bundled Oxford VGG-19 (8-bit tables, CC BY 4.0)", None
-        )
+        name = "bundled Oxford VGG-19 (8-bit tables, CC BY 4.0)"
+        return _from_state_dict(read_state_dict(path), name, None, architecture)
     if str(source) == "torchvision":
-        state = _download_torchvision()
-        return _from_state_dict(state, "torchvision's VGG-19, IMAGENET1K_V1", preprocessing)
+        state = download_from_torchvision(network)
+        name = f"torchvision's {network}, IMAGENET1K_V1"
+        return _from_state_dict(state, name, preprocessing, architecture)
     path = user_path(source)
-    return _from_state_dict(_read_file(path), path.name, preprocessing)
+    return _from_state_dict(read_state_dict(path), path.name, preprocessing, architecture)
 
 
 def _check_sha256(path: Path, expected: str) -> None:
@@ -108,120 +109,80 @@ def _check_sha256(path: Path, expected: str) -> None:
         )
 
 
-def _read_file(path: Path) -> dict[str, Tensor]:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a weights file (.safetensors, .pth or .pt)")
-    if not path.exists():
-        raise FileNotFoundError(
-            f"no weights file {path}; give a path, 'bundled' or 'torchvision' as weights"
-        )
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on unusual pickles
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ValueError(
-            f"{path} is no file of tensors alone (pickled code is not loaded, and this may be it); "
-            "save the state dict with safetensors, or with torch.save(model.state_dict(), ...)"
-        ) from None
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read as a state dict ({type(error).__name__}: "
-            f"{_first_line(error)}); save it again with torch.save(model.state_dict(), ...)"
-        ) from None
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path} is not a state dict (a dict of tensors by name)")
-    return {str(name): tensor for name, tensor in state.items()}
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} cannot be read as safetensors ({_first_line(error)}); get the file again"
-        ) from None
-
-
-def _download_torchvision() -> dict[str, Tensor]:
-    from torchvision.models import VGG19_Weights
-
-    try:
-        state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"torchvision's weights could not be fetched ({_first_line(error)}); check the "
-            "network, or download vgg19-dcbb9e9d.pth by hand and give its path as weights"
-        ) from None
-    return dict(state)
-
-
-def _from_state_dict(state: dict[str, Tensor], name: str, preprocessing: str | None) -> Weights:
+def _from_state_dict(
+    state: dict[str, Tensor], name: str, preprocessing: str | None, architecture: Architecture
+) -> Weights:
     state = {re.sub(r"^module\.", "", key): value for key, value in state.items()}
-    torchvision_names = "features.0.weight" in state
-    if torchvision_names:
-        if any(".running_mean" in key for key in state):
-            raise ValueError(f"{name} is a VGG with batch normalization; use the plain vgg19")
-        state = _rename_torchvision(state)
-    kind = preprocessing or ("torchvision" if torchvision_names else "caffe")
+    first = next(iter(architecture.shapes))
+    torchvision_names = f"{architecture.modules[first]}.weight" in state
+    normalized = any(".running_mean" in key for key in state)
+    if normalized and not architecture.normalizations:
+        raise ValueError(
+            f"{name} is a network with batch normalization; load a VGG-19 as vgg19_bn, or get the plain "
+            f"{architecture.name}"
+        )
+    others = [layer for layer in VGG19_LAYERS if layer not in architecture.shapes]
+    surplus = [layer for layer in others if f"{layer}.bias" in state]
+    if surplus:  # VGG-19's file has all that VGG-16 asks for
+        raise ValueError(f"{name} is not {architecture.name}: it has a layer {surplus[0]}")
+    modules = architecture.modules if torchvision_names else {}
+    of_oxford = not torchvision_names and "conv1_1" in architecture.layers
+    kind = preprocessing or ("caffe" if of_oxford else "torchvision")
     prep = PREPROCESSINGS[kind]
     kernels, biases = {}, {}
-    for layer, before, after in zip(VGG19_LAYERS, CHANNELS, CHANNELS[1:], strict=False):
-        kernel, bias = _layer(state, layer, name)
-        if kernel.shape != (after, before, 3, 3) or bias.shape != (after,):
+    for part, (after, before, side) in architecture.shapes.items():
+        kernel, bias = _convolution(state, modules.get(part, part), part, name, architecture)
+        if kernel.shape != (after, before, side, side) or bias.shape != (after,):
             raise ValueError(
-                f"{name} is not VGG-19: {layer} has a kernel of shape {tuple(kernel.shape)}, "
-                f"not {(after, before, 3, 3)}"
+                f"{name} is not {architecture.name}: {part} has a kernel of shape "
+                f"{tuple(kernel.shape)}, not {(after, before, side, side)}"
             )
         if not (kernel.isfinite().all() and bias.isfinite().all()):
-            raise ValueError(f"{name} holds NaN or infinite weights in {layer}; get it again")
-        kernels[layer], biases[layer] = kernel, bias
+            raise ValueError(f"{name} holds NaN or infinite weights in {part}; get it again")
+        kernels[part], biases[part] = kernel, bias
     if prep.bgr:  # all networks here take RGB: turn the first kernels instead of every picture
-        kernels["conv1_1"] = kernels["conv1_1"].flip(1).contiguous()
+        kernels[first] = kernels[first].flip(1).contiguous()
     means = {
-        pooling: {layer: state[f"{layer}.mean_{pooling}"].float() for layer in VGG19_LAYERS}
+        pooling: {layer: state[f"{layer}.mean_{pooling}"].float() for layer in architecture.layers}
         for pooling in ("avg", "max")
-        if f"conv1_1.mean_{pooling}" in state
+        if f"{first}.mean_{pooling}" in state
     }
-    return Weights(kernels, biases, prep, f"{name}; {kind} preprocessing", means)
+    description = f"{name}; {kind} preprocessing"
+    return Weights(architecture, kernels, biases, prep, description, means)
 
 
-def _layer(state: dict[str, Tensor], layer: str, name: str) -> tuple[Tensor, Tensor]:
+def _convolution(
+    state: dict[str, Tensor], module: str, part: str, name: str, architecture: Architecture
+) -> tuple[Tensor, Tensor]:
+    """Kernel and bias of one convolution, its batch normalization, if any, folded in."""
     try:
-        if f"{layer}.indices" in state:  # 8 bits: each weight is an index into a table of 256
-            indices = state[f"{layer}.indices"]
-            table = state[f"{layer}.table"].float()
+        if f"{module}.indices" in state:  # 8 bits: each weight is an index into a table of 256
+            indices = state[f"{module}.indices"]
+            table = state[f"{module}.table"].float()
             kernel = table.index_select(0, indices.flatten().int()).reshape(indices.shape)
         else:
-            kernel = state[f"{layer}.weight"].float()
-        return kernel, state[f"{layer}.bias"].float()
-    except (KeyError, IndexError) as error:
+            kernel = state[f"{module}.weight"].float()
+        bias = state[f"{module}.bias"].float()
+        if part in architecture.normalizations:
+            return _fold(state, architecture.normalizations[part], kernel, bias)
+        return kernel, bias
+    except (KeyError, IndexError, RuntimeError) as error:
         raise ValueError(
-            f"{name} is not VGG-19: no usable {layer} in it ({_first_line(error)}); its tensors "
-            "must be named features.0.weight ... or conv1_1.weight ..."
+            f"{name} is not {architecture.name}: no usable {part} in it ({first_line(error)}); its "
+            f"tensors must be named {architecture.modules[part]}.weight ... or {part}.weight ..."
         ) from None
 
 
-def _rename_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """features.0 -> conv1_1, features.2 -> conv1_2, features.5 -> conv2_1, ...
+def _fold(
+    state: dict[str, Tensor], module: str, kernel: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A convolution with the batch normalization after it is a convolution.
 
-    In ``features`` every convolution is followed by a ReLU and every block by a pooling.
+    With the running mean m and variance v, gamma and beta (Ioffe & Szegedy 2015, algorithm 2):
+    gamma (W x + b - m) / sqrt(v + eps) + beta = (s W) x + s (b - m) + beta, s = gamma / sqrt(...).
     """
-    renamed: dict[str, Tensor] = {}
-    index = 0
-    for block, convolutions in enumerate(CONVOLUTIONS_PER_BLOCK, start=1):
-        for i in range(1, convolutions + 1):
-            for part in ("weight", "bias"):
-                if f"features.{index}.{part}" in state:
-                    renamed[f"conv{block}_{i}.{part}"] = state[f"features.{index}.{part}"]
-            index += 2
-        index += 1
-    return renamed
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    mean, variance = state[f"{module}.running_mean"], state[f"{module}.running_var"]
+    epsilon = 1e-5  # torchvision's, PyTorch's default
+    scale = state[f"{module}.weight"].float() / (variance.float() + epsilon).sqrt()
+    kernel = kernel * scale.view(-1, 1, 1, 1)
+    return kernel, (bias - mean.float()) * scale + state[f"{module}.bias"].float()

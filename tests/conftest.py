@@ -29,13 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def net() -> nst.VGG19:
+def net() -> nst.Network:
     """The paper's network: bundled weights, average pooling, normalized."""
     return nst.vgg19()
 
 
 @pytest.fixture(scope="session")
-def plain_net() -> nst.VGG19:
+def plain_net() -> nst.Network:
     """The network as it was trained, but for the average pooling: not normalized."""
     return nst.vgg19(normalized=False)
 
@@ -81,11 +81,11 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 
 @pytest.fixture
-def shared_net(net: nst.VGG19, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def shared_net(net: nst.Network, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Let ``nst`` use the session's network instead of loading its own; lists what it asked for."""
     asked: list[dict[str, Any]] = []
 
-    def builder(**settings: Any) -> nst.VGG19:
+    def builder(**settings: Any) -> nst.Network:
         asked.append(settings)
         return net
 

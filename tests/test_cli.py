@@ -67,7 +67,7 @@ def test_a_transfer_writes_the_picture_and_the_report(run: Run, tmp_path: Path) 
 
 
 def test_the_command_does_what_the_functions_do(
-    run: Run, shared_net: list[dict[str, Any]], net: nst.VGG19, tmp_path: Path
+    run: Run, shared_net: list[dict[str, Any]], net: nst.Network, tmp_path: Path
 ) -> None:
     options = ("-o", tmp_path / "cli.png", *SMALL, "--seed", 5, "--device", "cpu")
     run("transfer", "chelsea", "great-wave", *options)
@@ -239,6 +239,12 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--content-reduction sum", "content_reduction", "sum"),
     ("--init content", "init", "content"),
     ("--init style", "init", "style"),
+    ("--style-layer-weights 1,2,3,4,5", "style_layer_weights", [1.0, 2.0, 3.0, 4.0, 5.0]),
+    ("--style-reduction values", "style_reduction", "values"),
+    ("--tv-weight 1e-3", "tv_weight", 1e-3),
+    ("--tv-power 1", "tv_power", 1),
+    ("--preserve-color luminance", "preserve_color", "luminance"),
+    ("--learning-rate 0.5,20:0.1", "learning_rate", {1: 0.5, 20: 0.1}),
 ]
 
 
@@ -252,7 +258,7 @@ def test_every_option_reaches_the_transfer(
     assert run(*command).code == 0
     before = asked.settings
     assert before.pop("device") == str(nst.checks.device("auto"))
-    assert isinstance(before.pop("net"), nst.VGG19)
+    assert isinstance(before.pop("net"), nst.Network)
     assert before == expected
     assert run(*command, *option.split()).code == 0
     expected |= {name: value} if name != "device" else {}
@@ -390,7 +396,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("long work started before the input was checked")
 
     monkeypatch.setattr(commands, "NETWORKS", {"vgg19": refuse})
-    monkeypatch.setattr(networks.VGG19, "forward", refuse)
+    monkeypatch.setattr(networks.Network, "forward", refuse)
     monkeypatch.setattr(runs, "LBFGS", refuse)
     monkeypatch.setattr(runs, "Adam", refuse)
 
@@ -688,7 +694,7 @@ def test_a_failing_write_leaves_the_old_picture(
 def test_an_interrupt_keeps_the_picture_and_its_report(
     run: Run,
     shared_net: list[dict[str, Any]],
-    net: nst.VGG19,
+    net: nst.Network,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -791,3 +797,74 @@ def test_the_script_and_the_module_are_the_same_command() -> None:
         )
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == "nst: there is no picture missing.jpg; check the path\n"
+
+
+def gray_file(path: Path, left: float, right: float) -> Path:
+    mask = torch.full((1, 3, 8, 8), float(left))
+    mask[..., 4:] = right
+    return nst.save_image(mask, path)
+
+
+def test_masks_and_blends_reach_the_transfer(run: Run, asked: Asked, tmp_path: Path) -> None:
+    left, right = gray_file(tmp_path / "l.png", 1, 0), gray_file(tmp_path / "r.png", 0, 1)
+    command = ("transfer", "chelsea", "china", "starry-night", "-o", tmp_path / "a.png")
+    small = ("--size", 32, "--style-size", 40)
+    assert run(*command, *small, "--style-blend", "0.7,0.3").code == 0
+    assert asked.settings["style_blend"] == [0.7, 0.3]
+    _, styles = asked.positional
+    assert [max(style.shape) for style in styles] == [40, 40]
+    assert run(*command, *small, "--masks", left, right, "--style-masks", right, left).code == 0
+    assert [mask.shape for mask in asked.settings["masks"]] == [(1, 3, 8, 8)] * 2
+    assert torch.equal(asked.settings["masks"][0], asked.settings["style_masks"][1])
+
+
+def test_a_masked_transfer_runs_from_one_command(
+    run: Run, shared_net: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    left, right = gray_file(tmp_path / "l.png", 1, 0), gray_file(tmp_path / "r.png", 0, 1)
+    options = ("--size", 32, "--steps", 2, "--quiet", "--report", tmp_path / "a.json")
+    command = ("transfer", "chelsea", "china", "starry-night", "-o", tmp_path / "a.png")
+    assert run(*command, *options, "--masks", left, right).code == 0
+    assert nst.load_image(tmp_path / "a.png").shape == (1, 3, 21, 32)
+    config = json.loads((tmp_path / "a.json").read_text())["config"]
+    assert config["style"] == ["china", "starry-night"]
+    assert config["masks"] == [str(left), str(right)]
+
+
+BAD_VARIATIONS = {
+    "two paintings": ("china starry-night", "2 paintings are given; say with --style-blend"),
+    "one share": ("china starry-night --style-blend 1", "one value for each of the 2 style"),
+    "no number": ("china --style-blend a,b", "must be a number"),
+    "no mask": ("china --masks nowhere.png", "there is no picture"),
+    "two masks": ("china --masks china china", "one value for each of the 1 style"),
+    "a late rate": ("china --optimizer adam --learning-rate 0.1,x:2", "must be a whole number"),
+    "half a rate": ("china --optimizer adam --learning-rate 0.1,2", "RATE,STEP:RATE"),
+    "weights of layers": ("china --style-layer-weights 1,2", "2 values for 5 style layers"),
+    "layers of another": ("china --content-layers fire2", "vgg19 has other layers: unknown"),
+    "another network": ("china --network squeezenet1_1", "squeezenet1_1 has other layers"),
+    "not bundled": ("china --network vgg16 --weights bundled", "only vgg19 is bundled; for vgg16"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_VARIATIONS)
+def test_variations_that_cannot_be_are_one_line(name: str, run: Run, tmp_path: Path) -> None:
+    arguments, message = BAD_VARIATIONS[name]
+    options = ("-o", tmp_path / "a.png", "--size", "32", "--steps", "2")
+    outcome = run("transfer", "chelsea", *arguments.split(), *options)
+    assert outcome.code == 2
+    assert message in outcome.complaint
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_preset_whose_weights_cannot_be_had_says_how_to_get_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models.SqueezeNet1_1_Weights.get_state_dict", fail)
+    command = ("transfer", "chelsea", "china", "-o", tmp_path / "a.png", "--size", "64")
+    outcome = run(*command, "--preset", "squeezenet-tv")
+    assert outcome.code == 2
+    assert "squeezenet1_1-" in outcome.complaint  # the file's address
+    assert "give its path as weights" in outcome.complaint

@@ -11,7 +11,7 @@ from torch.nn import functional as fn
 
 from nst_utils import convolutions
 from nst_utils.convolutions import ConvReLU, average_pool, transform_kernel, winograd
-from nst_utils.networks import VGG19
+from nst_utils.networks import Network
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -78,7 +78,7 @@ def test_average_pooling_and_its_gradient(size: tuple[int, int]) -> None:
     assert torch.autograd.gradcheck(average_pool, (x,))
 
 
-def test_only_a_byte_for_each_value_is_kept_for_the_gradient(net: VGG19) -> None:
+def test_only_a_byte_for_each_value_is_kept_for_the_gradient(net: Network) -> None:
     """Autograd's own would keep every response, before and after the ReLU."""
     kept: list[Tensor] = []
     image = torch.rand(1, 3, 64, 48, requires_grad=True)
@@ -94,7 +94,7 @@ def test_only_a_byte_for_each_value_is_kept_for_the_gradient(net: VGG19) -> None
     assert all(tensor.dtype == torch.bool for tensor in large)
 
 
-def test_a_response_that_was_asked_for_is_not_overwritten(net: VGG19) -> None:
+def test_a_response_that_was_asked_for_is_not_overwritten(net: Network) -> None:
     image = torch.rand(1, 3, 32, 32, requires_grad=True)
     response = net(image, ["conv1_1", "conv2_2"])["conv1_1"]
     before = response.detach().clone()

@@ -16,7 +16,7 @@ from nst_utils.diagrams import plot_algorithm
 
 
 def test_the_diagram_names_layers_losses_and_pictures(
-    content: Tensor, style: Tensor, net: nst.VGG19
+    content: Tensor, style: Tensor, net: nst.Network
 ) -> None:
     figure = plot_algorithm(content, style, content, net)
     words = " ".join(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
@@ -33,7 +33,7 @@ def test_the_diagram_names_layers_losses_and_pictures(
 
 
 def test_a_picture_with_the_style_shows_the_same_gram_matrices(
-    content: Tensor, style: Tensor, net: nst.VGG19
+    content: Tensor, style: Tensor, net: nst.Network
 ) -> None:
     def grams(image: Tensor) -> list[np.ndarray]:
         figure = plot_algorithm(content, style, image, net)
@@ -47,13 +47,13 @@ def test_a_picture_with_the_style_shows_the_same_gram_matrices(
 
 
 @pytest.mark.parametrize("size", [16, 64])
-def test_it_can_be_drawn_whatever_the_size(size: int, content: Tensor, net: nst.VGG19) -> None:
+def test_it_can_be_drawn_whatever_the_size(size: int, content: Tensor, net: nst.Network) -> None:
     picture = nst.resize(content, (size, size))
     buffer = io.BytesIO()
     plot_algorithm(picture, picture, picture, net).savefig(buffer, format="png", dpi=40)
     assert np.asarray(Image.open(buffer).convert("L")).std() > 10
 
 
-def test_a_batch_is_refused(content: Tensor, net: nst.VGG19) -> None:
+def test_a_batch_is_refused(content: Tensor, net: nst.Network) -> None:
     with pytest.raises(ValueError, match="image"):
         plot_algorithm(content, content, torch.cat([content, content]), net)

@@ -66,7 +66,7 @@ def test_broken_weights_are_reported_and_not_raised(
 
 
 def test_a_device_that_computes_wrongly_is_noticed(
-    run: Run, net: nst.VGG19, monkeypatch: pytest.MonkeyPatch
+    run: Run, net: nst.Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "vgg19", lambda: net)
     monkeypatch.setattr(LBFGS, "step", lambda self: None)

@@ -39,7 +39,7 @@ def test_a_frame_does_not_change_with_the_run() -> None:
 
 
 def test_a_run_can_be_filmed_on_coarse_levels_too(
-    content: Tensor, style: Tensor, net: nst.VGG19
+    content: Tensor, style: Tensor, net: nst.Network
 ) -> None:
     large, film = nst.resize(content, 192), nst.Film([1, 10])
     result = nst.transfer(large, style, net=net, steps=10, callback=film, progress=False)

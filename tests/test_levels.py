@@ -13,8 +13,9 @@ from torch import Tensor
 
 import nst_utils as nst
 from nst_utils.levels import coarse_levels
-from nst_utils.networks import VGG19
-from nst_utils.objective import Objective, Row
+from nst_utils.networks import Network
+from nst_utils.objective import Objective
+from nst_utils.rows import Row
 from nst_utils.synthesis import STYLE_LAYERS
 
 
@@ -37,10 +38,10 @@ def painting() -> Tensor:
 
 
 def test_each_level_is_half_the_next_and_the_smallest_is_not_tiny(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     def sizes(height: int, width: int) -> list[tuple[int, int]]:
-        levels = coarse_levels(net, [row(photograph, painting)], (height, width), "mean")
+        levels = coarse_levels(net, [row(photograph, painting)], (height, width))
         return [level.size for level in levels]
 
     assert sizes(384, 512) == [(96, 128), (192, 256)]
@@ -51,10 +52,10 @@ def test_each_level_is_half_the_next_and_the_smallest_is_not_tiny(
 
 
 def test_a_level_takes_the_layers_with_as_many_positions_as_filters(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     """Fewer, and the Gram matrix would nearly determine the picture: a copy of the painting."""
-    levels = coarse_levels(net, [row(photograph, painting)], (512, 512), "mean")
+    levels = coarse_levels(net, [row(photograph, painting)], (512, 512))
     asked = {level.size: style_columns(level.objective()) for level in levels}
     assert asked == {
         (64, 64): ["conv1_1", "conv2_1", "conv3_1"],
@@ -64,21 +65,21 @@ def test_a_level_takes_the_layers_with_as_many_positions_as_filters(
 
 
 def test_no_level_leaves_a_picture_without_style(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     rows = [row(photograph, painting), row(photograph, painting, ("conv5_1",))]
-    assert coarse_levels(net, rows, (256, 256), "mean") == []
+    assert coarse_levels(net, rows, (256, 256)) == []
     content_only = Row(photograph, None, {"conv4_2": 1.0}, {}, 1.0, 0.0)
-    assert [x.size for x in coarse_levels(net, [content_only], (256, 256), "mean")] == [
+    assert [x.size for x in coarse_levels(net, [content_only], (256, 256))] == [
         (64, 64),
         (128, 128),
     ]
 
 
 def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
-    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 192), "sum")
+    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 192), content_reduction="sum")
     objective = level.objective()
     assert objective.content_reduction == "sum"
     assert objective.alpha.tolist() == [0.05]
@@ -99,12 +100,12 @@ def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
     torch.testing.assert_close(objective.evaluate(image).terms, wanted.evaluate(image).terms)
 
 
-def transfer(content: Tensor, style: Tensor, net: VGG19, **options: Any) -> nst.Result:
+def transfer(content: Tensor, style: Tensor, net: Network, **options: Any) -> nst.Result:
     return nst.transfer(content, style, net=net, progress=False, **options)
 
 
 def test_a_run_tells_its_levels_and_every_step(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     told: list[nst.runs.Step] = []
     result = transfer(photograph, painting, net, steps=10, callback=told.append)
@@ -122,7 +123,7 @@ def test_a_run_tells_its_levels_and_every_step(
 
 
 def test_the_last_losses_are_those_of_the_picture_at_full_size(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     result = transfer(photograph, painting, net, steps=6)
     objective = Objective(net, [row(photograph, painting)])
@@ -133,7 +134,7 @@ def test_the_last_losses_are_those_of_the_picture_at_full_size(
 
 
 def test_it_gets_as_far_as_the_exact_path_in_as_many_steps(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     fast = transfer(photograph, painting, net, steps=60)
     exact = transfer(photograph, painting, net, steps=60, exact=True)
@@ -147,7 +148,7 @@ def test_it_gets_as_far_as_the_exact_path_in_as_many_steps(
     "options", [{"init": "content"}, {"optimizer": "adam"}, {"exact": True}, {"init": "tensor"}]
 )
 def test_there_is_one_level_where_there_is_nothing_to_gain(
-    options: dict[str, Any], net: VGG19, photograph: Tensor, painting: Tensor
+    options: dict[str, Any], net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     if options.get("init") == "tensor":
         options = {"init": photograph}
@@ -155,7 +156,7 @@ def test_there_is_one_level_where_there_is_nothing_to_gain(
 
 
 def test_rows_are_independent_over_the_levels(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     together = transfer(photograph, painting, net, steps=8, content_weight=[1e-2, 1.0])
     alone = transfer(photograph, painting, net, steps=8, content_weight=1.0)
@@ -164,7 +165,7 @@ def test_rows_are_independent_over_the_levels(
 
 @pytest.mark.parametrize("when", [2, 6])
 def test_an_interrupt_on_any_level_returns_the_picture_at_full_size(
-    when: int, net: VGG19, photograph: Tensor, painting: Tensor
+    when: int, net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     def stop(step: nst.runs.Step) -> None:
         if step.number == when:
@@ -177,7 +178,7 @@ def test_an_interrupt_on_any_level_returns_the_picture_at_full_size(
 
 
 def test_very_few_steps_are_all_made_at_full_size(
-    net: VGG19, photograph: Tensor, painting: Tensor
+    net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     assert transfer(photograph, painting, net, steps=4).levels == [(128, 192, 4)]
 

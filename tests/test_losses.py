@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nst_utils.losses import (
+    STYLE_REDUCTIONS,
     content_loss,
     content_loss_gradient,
     gram_matrix,
     style_loss,
     style_loss_gradient,
     total_loss,
+    total_variation,
     weighted_style_loss,
 )
 
@@ -197,3 +199,99 @@ def test_a_gram_matrix_does_not_depend_on_how_responses_lie_in_memory() -> None:
     torch.testing.assert_close(gram_matrix(F), gram_matrix(beside))
     gradients = [torch.autograd.grad(gram_matrix(f).square().sum(), f)[0] for f in (F, beside)]
     torch.testing.assert_close(*gradients)
+
+
+STYLE_FACTORS = {
+    "paper": lambda N, M: 1 / (4 * N**2 * M**2),
+    "sum": lambda N, M: 1 / (N * M) ** 2,
+    "mean": lambda N, M: 1 / N**2 / (N * M) ** 2,
+    "values": lambda N, M: 1 / N**2 / (N * M),
+}
+
+
+@pytest.mark.parametrize("reduction", STYLE_REDUCTIONS)
+@given(shapes, st.integers(0, 1000))
+@settings(deadline=None, max_examples=15)
+def test_style_reductions_are_their_formulas(
+    reduction: str, shape: tuple[int, ...], seed: int
+) -> None:
+    F, A = responses(shape, seed), responses(shape, seed + 1)
+    N, M = shape[1], shape[2] * shape[3]
+    for image, value in enumerate(style_loss(F, A, reduction=reduction)):
+        G = gram_by_loops(as_matrix(F[image]))
+        target = gram_by_loops(as_matrix(A[image]))
+        squares = sum((G[i, j] - target[i, j]) ** 2 for i in range(N) for j in range(N))
+        expected = squares * STYLE_FACTORS[reduction](N, M)
+        assert value == pytest.approx(expected, rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "value"), [("paper", 0.625), ("sum", 2.5), ("mean", 0.625), ("values", 2.5)]
+)
+def test_style_reductions_by_hand(reduction: str, value: float) -> None:
+    """Two filters, two positions: G = [[5, 2], [2, 4]], A = [[1, 0], [0, 0]].
+
+    The squares are 16 + 4 + 4 + 16 = 40, and N = M = 2: the paper's factor is 1/64.
+    """
+    F = torch.tensor([[[[1.0, 2.0]], [[2.0, 0.0]]]], dtype=torch.float64)
+    A = torch.tensor([[[[1.0, 0.0]], [[0.0, 0.0]]]], dtype=torch.float64)
+    assert style_loss(F, A, reduction=reduction).item() == pytest.approx(value)
+
+
+def test_the_losses_of_the_squeezenet_course() -> None:
+    """CS231n: sums of squares, Gram matrices over C H W, a weight in front of each."""
+    F, P = responses((1, 3, 4, 5), 0), responses((1, 3, 4, 5), 1)
+    w = 0.06
+    content = w * (F - P).square().sum()
+    torch.testing.assert_close(2 * w * content_loss(F, P, "sum")[0], content)
+    grams = [torch.einsum("bihw,bjhw->bij", x, x) / (3 * 4 * 5) for x in (F, P)]
+    style = w * (grams[0] - grams[1]).square().sum()
+    torch.testing.assert_close(w * style_loss(F, P, reduction="sum")[0], style)
+    down = (F[:, :, 1:, :] - F[:, :, :-1, :]).square().sum()
+    right = (F[:, :, :, 1:] - F[:, :, :, :-1]).square().sum()
+    torch.testing.assert_close(w * total_variation(F)[0], w * (down + right))
+
+
+def test_total_variation_by_hand() -> None:
+    """0 1 over 3 7, once in each of two channels, the second ten times as dark."""
+    picture = torch.tensor([[0.0, 1.0], [3.0, 7.0]], dtype=torch.float64)
+    images = torch.stack([picture, picture / 10])[None]
+    assert total_variation(images).item() == pytest.approx(62 * 1.01)
+    assert total_variation(images, power=1).item() == pytest.approx(14 * 1.1)
+
+
+@given(shapes, st.integers(0, 1000), st.sampled_from([1, 2]))
+@settings(deadline=None, max_examples=30)
+def test_total_variation_sums_over_neighbors(shape: tuple[int, ...], seed: int, power: int) -> None:
+    images = responses(shape, seed)
+    for image, value in zip(images.numpy(), total_variation(images, power), strict=True):
+        expected = 0.0
+        for channel, i, j in np.ndindex(*image.shape):
+            x = image[channel]
+            if i + 1 < x.shape[0]:
+                expected += abs(x[i + 1, j] - x[i, j]) ** power
+            if j + 1 < x.shape[1]:
+                expected += abs(x[i, j + 1] - x[i, j]) ** power
+        assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_total_variation_of_one_color_is_zero_and_has_a_gradient() -> None:
+    flat = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    for power in (1, 2):
+        loss = total_variation(flat, power)
+        (gradient,) = torch.autograd.grad(loss.sum(), flat)
+        assert loss.item() == 0
+        assert gradient.abs().max() == 0
+
+
+def test_the_gradient_of_total_variation_is_right() -> None:
+    images = torch.rand(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(total_variation, (images,))
+
+
+def test_unknown_style_reductions_and_powers_are_sentences() -> None:
+    F = responses((1, 3, 4, 4), 0)
+    with pytest.raises(ValueError, match="must be one of paper, sum, mean, values, got 'median'"):
+        style_loss(F, F, reduction="median")
+    with pytest.raises(ValueError, match="must be 1 or 2, got 3"):
+        total_variation(F, power=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 import nst_utils as nst
+from nst_utils import backbones
 from nst_utils.convolutions import ConvReLU
-from nst_utils.networks import MEAN_ACTIVATION_FLOOR, VGG19, normalize, on_device
+from nst_utils.networks import MEAN_ACTIVATION_FLOOR, Network, normalize, on_device
 from nst_utils.weights import VGG19_LAYERS, load_weights
 
 
@@ -26,7 +28,7 @@ def test_layers_are_named_as_in_the_paper() -> None:
     ) == VGG19_LAYERS
 
 
-def test_responses_have_the_shape_of_their_block(net: VGG19, content: Tensor) -> None:
+def test_responses_have_the_shape_of_their_block(net: Network, content: Tensor) -> None:
     height, width = content.shape[2:]
     channels = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
     for layer, response in net(content, VGG19_LAYERS).items():
@@ -35,18 +37,18 @@ def test_responses_have_the_shape_of_their_block(net: VGG19, content: Tensor) ->
         assert response.dtype == torch.float32
 
 
-def test_responses_are_taken_after_the_relu(net: VGG19, content: Tensor) -> None:
+def test_responses_are_taken_after_the_relu(net: Network, content: Tensor) -> None:
     for layer, response in net(content, VGG19_LAYERS).items():
         assert response.min() == 0, layer
         assert response.max() > 0, layer
 
 
-def test_responses_come_in_the_order_asked_for(net: VGG19, content: Tensor) -> None:
+def test_responses_come_in_the_order_asked_for(net: Network, content: Tensor) -> None:
     asked = ["conv3_1", "conv1_2", "conv2_1"]
     assert list(net(content, asked)) == asked
 
 
-def test_a_layer_is_the_same_whatever_else_is_asked_for(net: VGG19, content: Tensor) -> None:
+def test_a_layer_is_the_same_whatever_else_is_asked_for(net: Network, content: Tensor) -> None:
     """The in-place ReLU must not overwrite a response that was handed out."""
     alone = net(content, ["conv2_1"])["conv2_1"]
     among_all = net(content, VGG19_LAYERS)["conv2_1"]
@@ -55,7 +57,7 @@ def test_a_layer_is_the_same_whatever_else_is_asked_for(net: VGG19, content: Ten
 
 @pytest.mark.parametrize(("layer", "expected"), [("conv1_1", 1), ("conv4_2", 10), ("conv5_4", 16)])
 def test_it_stops_at_the_deepest_layer(
-    net: VGG19, content: Tensor, layer: str, expected: int, monkeypatch: pytest.MonkeyPatch
+    net: Network, content: Tensor, layer: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convolutions = []
     original = ConvReLU.convolve
@@ -70,7 +72,7 @@ def test_it_stops_at_the_deepest_layer(
 
 
 def test_the_weights_are_frozen_and_the_gradient_reaches_the_picture(
-    net: VGG19, content: Tensor
+    net: Network, content: Tensor
 ) -> None:
     assert not any(True for _ in net.parameters())
     assert not any(buffer.requires_grad for buffer in net.buffers())
@@ -87,26 +89,26 @@ def test_any_size_of_at_least_32_px_works(height: int, width: int) -> None:
     assert response.shape == (1, 512, height // 16, width // 16)
 
 
-def small_net() -> VGG19:
+def small_net() -> Network:
     """One network for all of hypothesis' examples."""
     if not _cache:
         _cache.append(nst.vgg19(normalized=False))
     return _cache[0]
 
 
-_cache: list[VGG19] = []
+_cache: list[Network] = []
 
 
 @pytest.mark.parametrize(("height", "width"), [(15, 64), (64, 15), (1, 1), (2, 300)])
 def test_a_picture_too_small_for_the_deepest_layer_is_a_sentence(
-    net: VGG19, height: int, width: int
+    net: Network, height: int, width: int
 ) -> None:
     with pytest.raises(ValueError, match=rf"{width}x{height} px is too small for conv5_1.*16x16"):
         net(torch.rand(1, 3, height, width), ["conv5_1"])
     assert net(torch.rand(1, 3, height, width), ["conv1_2"])["conv1_2"].shape[2:] == (height, width)
 
 
-def test_unknown_layers_suggest_the_nearest(net: VGG19, content: Tensor) -> None:
+def test_unknown_layers_suggest_the_nearest(net: Network, content: Tensor) -> None:
     with pytest.raises(ValueError, match="unknown layer 'conv42'; did you mean 'conv4_2'"):
         net(content, ["conv42"])
     with pytest.raises(ValueError, match="no layer is named"):
@@ -115,11 +117,11 @@ def test_unknown_layers_suggest_the_nearest(net: VGG19, content: Tensor) -> None
         net(content, "conv4_2")
 
 
-def test_average_and_max_pooling_pool(net: VGG19, content: Tensor) -> None:
+def test_average_and_max_pooling_pool(net: Network, content: Tensor) -> None:
     """conv2_1 from conv1_2 by hand, with each pooling."""
     weights = load_weights()
     for pooling, pool in (("avg", fn.avg_pool2d), ("max", fn.max_pool2d)):
-        plain = VGG19(weights, pooling)
+        plain = Network(weights, pooling)
         responses = plain(content, ["conv1_2", "conv2_1"])
         kernel, bias = weights.kernels["conv2_1"], weights.biases["conv2_1"]
         by_hand = fn.conv2d(pool(responses["conv1_2"], 2), kernel, bias, padding=1).relu()
@@ -134,8 +136,8 @@ def test_normalization_leaves_the_function_unchanged_up_to_a_scale_per_channel(
 ) -> None:
     weights = load_weights()
     means = weights.mean_activations[pooling]
-    plain = VGG19(weights, pooling).double()(content.double(), VGG19_LAYERS)
-    normalized = VGG19(weights, pooling, means).double()(content.double(), VGG19_LAYERS)
+    plain = Network(weights, pooling).double()(content.double(), VGG19_LAYERS)
+    normalized = Network(weights, pooling, means).double()(content.double(), VGG19_LAYERS)
     for layer in VGG19_LAYERS:
         scale = means[layer].clamp(min=MEAN_ACTIVATION_FLOOR * float(means[layer].mean()))
         torch.testing.assert_close(
@@ -150,8 +152,8 @@ def test_the_mean_activation_of_a_normalized_network_is_1() -> None:
     """On the pictures that the means were measured on, for every filter above the floor."""
     weights = load_weights()
     pictures = [nst.load_image(name, size=64) for name in ("chenonceau", "chelsea", "astronaut")]
-    measured = nst.mean_activations(VGG19(weights, "avg"), pictures)
-    after = nst.mean_activations(VGG19(weights, "avg", measured), pictures)
+    measured = nst.mean_activations(Network(weights, "avg"), pictures)
+    after = nst.mean_activations(Network(weights, "avg", measured), pictures)
     for layer in VGG19_LAYERS:
         floor = MEAN_ACTIVATION_FLOOR * measured[layer].mean()
         loud = measured[layer] > floor
@@ -191,7 +193,7 @@ def test_a_silent_filter_is_not_blown_up() -> None:
     torch.testing.assert_close(kernels["conv1_1"][5], weights.kernels["conv1_1"][5] / floor)
 
 
-def test_mean_activations_weigh_every_position_alike(plain_net: VGG19) -> None:
+def test_mean_activations_weigh_every_position_alike(plain_net: Network) -> None:
     """Two pictures of different size: the mean is over positions, not over pictures."""
     small, large = torch.rand(1, 3, 32, 32), torch.rand(2, 3, 48, 64)
     measured = nst.mean_activations(plain_net, [small, large])["conv1_2"]
@@ -205,17 +207,14 @@ def test_foreign_weights_are_normalized_on_the_bundled_pictures(
     monkeypatch: pytest.MonkeyPatch, content: Tensor
 ) -> None:
     """Weights without means get them measured."""
-    import nst_utils.networks as networks
-
-    bare = load_weights()
-    bare = type(bare)(bare.kernels, bare.biases, bare.preprocessing, "bare")
-    monkeypatch.setattr(networks, "load_weights", lambda *_: bare)
-    monkeypatch.setattr(networks, "_bundled_pictures", lambda: [content])
-    means = nst.mean_activations(networks.vgg19("some-file.pth"), [content])
+    bare = dataclasses.replace(load_weights(), mean_activations={})
+    monkeypatch.setattr(backbones, "load_weights", lambda *_: bare)
+    monkeypatch.setattr(backbones, "_bundled_pictures", lambda: [content])
+    means = nst.mean_activations(nst.vgg19("some-file.pth"), [content])
     assert float(means["conv3_1"].median()) == pytest.approx(1, abs=0.01)
 
 
-def test_bfloat16_convolutions_change_the_responses_little(net: VGG19, content: Tensor) -> None:
+def test_bfloat16_convolutions_change_the_responses_little(net: Network, content: Tensor) -> None:
     low = nst.vgg19(precision="bfloat16")(content, ["conv1_1", "conv5_1"])
     full = net(content, ["conv1_1", "conv5_1"])
     for layer, response in low.items():
@@ -226,7 +225,7 @@ def test_bfloat16_convolutions_change_the_responses_little(net: VGG19, content: 
         nst.vgg19(precision="float")
 
 
-def test_float64_works_too(net: VGG19, content: Tensor) -> None:
+def test_float64_works_too(net: Network, content: Tensor) -> None:
     exact = copy.deepcopy(net).double()(content.double(), ["conv5_1"])["conv5_1"]
     assert exact.dtype == torch.float64
     torch.testing.assert_close(

@@ -14,8 +14,9 @@ from torch import Tensor
 
 import nst_utils as nst
 from nst_utils.losses import content_loss, style_loss
-from nst_utils.networks import VGG19
-from nst_utils.objective import Objective, Row
+from nst_utils.networks import Network
+from nst_utils.objective import Objective
+from nst_utils.rows import Row
 
 STYLE = {"conv1_1": 0.5, "conv2_1": 0.5}
 
@@ -38,7 +39,7 @@ def images(content: Tensor) -> Tensor:
 
 
 def test_a_batch_of_four_equals_four_batches_of_one(
-    net: VGG19, rows: list[Row], images: Tensor
+    net: Network, rows: list[Row], images: Tensor
 ) -> None:
     together = Objective(net, rows).evaluate(images)
     for i, row in enumerate(rows):
@@ -50,7 +51,7 @@ def test_a_batch_of_four_equals_four_batches_of_one(
         torch.testing.assert_close(known, one.terms[0], rtol=1e-5, atol=0)
 
 
-def test_a_picture_does_not_feel_the_others(net: VGG19, rows: list[Row], images: Tensor) -> None:
+def test_a_picture_does_not_feel_the_others(net: Network, rows: list[Row], images: Tensor) -> None:
     objective = Objective(net, rows)
     changed = images.clone()
     changed[0], changed[3] = 0.0, 1.0
@@ -58,7 +59,7 @@ def test_a_picture_does_not_feel_the_others(net: VGG19, rows: list[Row], images:
     torch.testing.assert_close(before.gradient[1:3], after.gradient[1:3], rtol=1e-3, atol=1e-8)
 
 
-def test_any_subset_of_rows_can_be_evaluated(net: VGG19, rows: list[Row], images: Tensor) -> None:
+def test_any_subset_of_rows_can_be_evaluated(net: Network, rows: list[Row], images: Tensor) -> None:
     objective = Objective(net, rows)
     whole = objective.evaluate(images)
     for subset in ([2], [3, 0], [1, 2, 3]):
@@ -71,7 +72,7 @@ def test_any_subset_of_rows_can_be_evaluated(net: VGG19, rows: list[Row], images
 
 
 def test_terms_are_the_equations_on_the_networks_responses(
-    net: VGG19, content: Tensor, style: Tensor
+    net: Network, content: Tensor, style: Tensor
 ) -> None:
     row = Row(content, style, {"conv3_2": 1.0}, {"conv1_1": 0.25, "conv2_1": 0.75}, 0.01, 2.0)
     objective = Objective(net, [row])
@@ -95,7 +96,7 @@ def test_terms_are_the_equations_on_the_networks_responses(
         torch.testing.assert_close(losses[name], value, rtol=1e-5, atol=0)
 
 
-def test_the_loss_is_zero_at_the_target(net: VGG19, content: Tensor) -> None:
+def test_the_loss_is_zero_at_the_target(net: Network, content: Tensor) -> None:
     row = Row(content, content, {"conv3_2": 1.0}, STYLE, 1.0, 1.0)
     objective = Objective(net, [row])
     evaluation = objective.evaluate(content)
@@ -103,7 +104,9 @@ def test_the_loss_is_zero_at_the_target(net: VGG19, content: Tensor) -> None:
     assert objective.evaluate(nst.noise_image(*content.shape[2:])).loss.item() > 0.1
 
 
-def test_the_gradient_is_the_slope_of_the_loss(net: VGG19, content: Tensor, style: Tensor) -> None:
+def test_the_gradient_is_the_slope_of_the_loss(
+    net: Network, content: Tensor, style: Tensor
+) -> None:
     """A directional derivative by central differences, in float64."""
     row = Row(content.double(), style.double(), {"conv3_2": 1.0}, STYLE, 0.5, 1.0)
     objective = Objective(copy.deepcopy(net).double(), [row])
@@ -118,7 +121,7 @@ def test_the_gradient_is_the_slope_of_the_loss(net: VGG19, content: Tensor, styl
 
 
 def test_columns_a_row_does_not_have_are_not_measured(
-    net: VGG19, rows: list[Row], images: Tensor
+    net: Network, rows: list[Row], images: Tensor
 ) -> None:
     objective = Objective(net, rows)
     assert objective.columns == [
@@ -152,7 +155,7 @@ def _tiny_image() -> Tensor:
     return nst.noise_image(32, 32, seed=3)
 
 
-_tiny_net: list[VGG19] = []
+_tiny_net: list[Network] = []
 
 
 def _tiny_objective(log_ratio: float, scale: float) -> Objective:
@@ -163,7 +166,7 @@ def _tiny_objective(log_ratio: float, scale: float) -> Objective:
     return Objective(_tiny_net[0], [row])
 
 
-def test_the_style_picture_may_have_another_size(net: VGG19, content: Tensor) -> None:
+def test_the_style_picture_may_have_another_size(net: Network, content: Tensor) -> None:
     style = nst.load_image("starry-night", size=80)
     objective = Objective(net, [Row(style=style, style_layers=STYLE, style_weight=1.0)])
     evaluation = objective.evaluate(nst.noise_image(*content.shape[2:]))
@@ -176,17 +179,17 @@ def test_the_style_picture_may_have_another_size(net: VGG19, content: Tensor) ->
 
 
 def test_each_picture_is_looked_at_once(
-    net: VGG19, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
+    net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Targets are taken once for each picture, however many rows share it."""
     calls = itertools.count()
-    original = VGG19.forward
+    original = Network.forward
 
-    def counting(self: VGG19, *args: object) -> dict[str, Tensor]:
+    def counting(self: Network, *args: object) -> dict[str, Tensor]:
         next(calls)
         return original(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(VGG19, "forward", counting)
+    monkeypatch.setattr(Network, "forward", counting)
     layers = {"conv1_1": 0.5, "conv2_1": 0.5}
     rows = [Row(content, style, {"conv2_2": 1.0}, layers, 10.0**-i, 1.0) for i in range(4)]
     Objective(net, rows)
@@ -204,12 +207,12 @@ def test_each_picture_is_looked_at_once(
         (Row(content_layers={"conv1_1": 1.0}, content_weight=math.inf), "content_weight must be"),
     ],
 )
-def test_impossible_rows_are_sentences(net: VGG19, row: Row, message: str) -> None:
+def test_impossible_rows_are_sentences(net: Network, row: Row, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Objective(net, [row])
 
 
-def test_impossible_tables_are_sentences(net: VGG19, content: Tensor) -> None:
+def test_impossible_tables_are_sentences(net: Network, content: Tensor) -> None:
     with pytest.raises(ValueError, match="list of rows is empty"):
         Objective(net, [])
     row = Row(content=content, content_layers={"conv9_1": 1.0}, content_weight=1.0)

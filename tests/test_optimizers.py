@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.networks import VGG19
-from nst_utils.objective import Evaluation, Objective, Row
+from nst_utils.networks import Network
+from nst_utils.objective import Evaluation, Objective
 from nst_utils.optimizers import LBFGS, Adam, Evaluate
+from nst_utils.rows import Row
 
 
 def function(loss_of: object, scales: Tensor | None = None) -> Evaluate:
@@ -185,7 +186,7 @@ def test_a_row_that_skips_its_newest_pair_goes_on() -> None:
     assert losses[-1] < losses[0]
 
 
-def transfer_objective(net: VGG19, ratio: float) -> tuple[Objective, Tensor]:
+def transfer_objective(net: Network, ratio: float) -> tuple[Objective, Tensor]:
     content, style = nst.load_image("chenonceau", 64), nst.load_image("great-wave", 64)
     layers = {f"conv{block}_1": 0.25 for block in range(1, 5)}
     objective = Objective(net, [Row(content, style, {"conv4_2": 1.0}, layers, ratio, 1.0)])
@@ -193,7 +194,7 @@ def transfer_objective(net: VGG19, ratio: float) -> tuple[Objective, Tensor]:
 
 
 @pytest.mark.parametrize("ratio", [1e-4, 1e-3, 1e-2])
-def test_lbfgs_needs_at_most_1_2_times_the_evaluations_of_scipy(net: VGG19, ratio: float) -> None:
+def test_lbfgs_needs_at_most_1_2_times_the_evaluations_of_scipy(net: Network, ratio: float) -> None:
     """SciPy's L-BFGS-B as the authors ran it: 20 corrections, pixel bounds, tolerances 0."""
     objective, start = transfer_objective(net, ratio)
     theirs: list[float] = []

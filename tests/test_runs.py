@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.networks import VGG19
-from nst_utils.objective import Objective, Row
+from nst_utils.networks import Network
+from nst_utils.objective import Objective
+from nst_utils.rows import Row
 from nst_utils.runs import Result, Step, minimize
 
 
 @pytest.fixture(scope="module")
-def objective(net: VGG19, content: Tensor, style: Tensor) -> Objective:
+def objective(net: Network, content: Tensor, style: Tensor) -> Objective:
     layers = {"conv1_1": 0.5, "conv2_1": 0.5}
     rows = [Row(content, style, {"conv3_2": 1.0}, layers, ratio, 1.0) for ratio in (1e-3, 1e-1)]
     return Objective(net, rows)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.networks import VGG19
+from nst_utils.networks import Network
 from nst_utils.synthesis import CONTENT_LAYERS, STYLE_LAYERS
 
 QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
@@ -23,7 +23,7 @@ def test_the_defaults_are_the_papers() -> None:
     assert STYLE_LAYERS == ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
-def test_transfer_makes_a_picture_of_the_contents_size(net: VGG19, content: Tensor) -> None:
+def test_transfer_makes_a_picture_of_the_contents_size(net: Network, content: Tensor) -> None:
     style = nst.load_image("great-wave", size=80)
     result = nst.transfer(content, style, net=net, steps=8, **QUIET)
     assert result.image.shape == content.shape
@@ -34,7 +34,7 @@ def test_transfer_makes_a_picture_of_the_contents_size(net: VGG19, content: Tens
     ]
 
 
-def test_the_settings_are_kept_and_plain(net: VGG19, content: Tensor, style: Tensor) -> None:
+def test_the_settings_are_kept_and_plain(net: Network, content: Tensor, style: Tensor) -> None:
     result = nst.transfer(content, style, net=net, steps=1, seed=4, content_weight=0.5, **QUIET)
     settings = json.loads(json.dumps(result.settings))
     assert settings["content_weight"] == 0.5
@@ -46,7 +46,7 @@ def test_the_settings_are_kept_and_plain(net: VGG19, content: Tensor, style: Ten
 
 
 def test_a_seed_gives_the_same_picture_and_another_another(
-    net: VGG19, content: Tensor, style: Tensor
+    net: Network, content: Tensor, style: Tensor
 ) -> None:
     first, again, other = (
         nst.transfer(content, style, net=net, steps=3, seed=seed, **SHALLOW, **QUIET).image
@@ -56,7 +56,7 @@ def test_a_seed_gives_the_same_picture_and_another_another(
     assert not torch.allclose(first, other, atol=1e-3)
 
 
-def test_a_grid_of_ratios_equals_single_runs(net: VGG19, content: Tensor, style: Tensor) -> None:
+def test_a_grid_of_ratios_equals_single_runs(net: Network, content: Tensor, style: Tensor) -> None:
     """Figure 4 in one call."""
     ratios = [1e-4, 1e-3, 1e-2, 1e-1]
     grid = nst.transfer(content, style, net=net, content_weight=ratios, steps=4, **SHALLOW, **QUIET)
@@ -72,7 +72,7 @@ def test_a_grid_of_ratios_equals_single_runs(net: VGG19, content: Tensor, style:
 
 
 def test_a_higher_ratio_keeps_more_content_and_less_style(
-    net: VGG19, content: Tensor, style: Tensor
+    net: Network, content: Tensor, style: Tensor
 ) -> None:
     grid = nst.transfer(
         content, style, net=net, content_weight=[1e-4, 1e-2, 1.0], steps=30, **SHALLOW, **QUIET
@@ -84,7 +84,7 @@ def test_a_higher_ratio_keeps_more_content_and_less_style(
 
 
 def test_the_literal_sum_of_equation_1_is_one_argument_away(
-    net: VGG19, content: Tensor, style: Tensor
+    net: Network, content: Tensor, style: Tensor
 ) -> None:
     """N M times the mean: a ratio for the sum is that ratio times N M for the mean."""
     values = net(content, ["conv2_2"])["conv2_2"].numel()
@@ -100,7 +100,7 @@ def test_the_literal_sum_of_equation_1_is_one_argument_away(
 
 
 def test_lists_of_pictures_layers_starts_and_seeds_make_rows(
-    net: VGG19, content: Tensor, style: Tensor
+    net: Network, content: Tensor, style: Tensor
 ) -> None:
     """Figures 3, 5 and 6 in one call each."""
     other = nst.load_image("starry-night", size=56)
@@ -128,14 +128,14 @@ def test_lists_of_pictures_layers_starts_and_seeds_make_rows(
     assert not torch.allclose(seeds.image[0], seeds.image[1], atol=1e-3)
 
 
-def test_style_layer_weights_are_w_l(net: VGG19, content: Tensor, style: Tensor) -> None:
+def test_style_layer_weights_are_w_l(net: Network, content: Tensor, style: Tensor) -> None:
     options: dict[str, Any] = {"net": net, "steps": 1, **SHALLOW, **QUIET}
     result = nst.transfer(content, style, style_layer_weights=[0.9, 0.1], **options)
     by_hand = 0.9 * result.history["style/conv1_1"] + 0.1 * result.history["style/conv2_1"]
     torch.testing.assert_close(result.history["style_loss"], by_hand)
 
 
-def test_content_reconstructions_come_near_the_photograph(net: VGG19, content: Tensor) -> None:
+def test_content_reconstructions_come_near_the_photograph(net: Network, content: Tensor) -> None:
     """Figure 1, top: one picture for each layer; the first layers keep almost every pixel."""
     layers = ["conv1_2", "conv3_2"]
     result = nst.reconstruct_content(content, layers=layers, net=net, steps=40, **QUIET)
@@ -148,13 +148,13 @@ def test_content_reconstructions_come_near_the_photograph(net: VGG19, content: T
     assert (result.history["style_loss"] == 0).all()
 
 
-def test_a_row_of_a_reconstruction_equals_its_own_run(net: VGG19, content: Tensor) -> None:
+def test_a_row_of_a_reconstruction_equals_its_own_run(net: Network, content: Tensor) -> None:
     both = nst.reconstruct_content(content, ["conv1_2", "conv3_2"], net=net, steps=3, **QUIET)
     alone = nst.reconstruct_content(content, ["conv3_2"], net=net, steps=3, **QUIET)
     torch.testing.assert_close(both.image[1], alone.image[0], atol=1e-3, rtol=0)
 
 
-def test_style_reconstructions_match_the_gram_matrices(net: VGG19, style: Tensor) -> None:
+def test_style_reconstructions_match_the_gram_matrices(net: Network, style: Tensor) -> None:
     """Figure 1, bottom: nested sets, one picture each."""
     sets = [["conv1_1"], ["conv1_1", "conv2_1"]]
     result = nst.reconstruct_style(style, layer_sets=sets, net=net, steps=40, **QUIET)
@@ -164,7 +164,7 @@ def test_style_reconstructions_match_the_gram_matrices(net: VGG19, style: Tensor
     assert (result.history["content_loss"] == 0).all()
 
 
-def test_a_texture_can_be_made_larger_than_its_sample(net: VGG19, style: Tensor) -> None:
+def test_a_texture_can_be_made_larger_than_its_sample(net: Network, style: Tensor) -> None:
     result = nst.reconstruct_style(
         style, [["conv1_1"]], net=net, size=(48, 96), steps=2, device="cpu", progress=False
     )
@@ -195,14 +195,14 @@ def test_a_texture_can_be_made_larger_than_its_sample(net: VGG19, style: Tensor)
     ],
 )
 def test_impossible_settings_are_sentences(
-    net: VGG19, content: Tensor, style: Tensor, options: dict[str, Any], message: str
+    net: Network, content: Tensor, style: Tensor, options: dict[str, Any], message: str
 ) -> None:
     settings: dict[str, Any] = {"net": net, "device": "cpu", "progress": False, **options}
     with pytest.raises(ValueError, match=message):
         nst.transfer(content, style, **settings)
 
 
-def test_impossible_pictures_are_sentences(net: VGG19, content: Tensor, style: Tensor) -> None:
+def test_impossible_pictures_are_sentences(net: Network, content: Tensor, style: Tensor) -> None:
     for picture, message in (
         (torch.rand(64, 64, 3), r"content must be a tensor of shape \(B, 3, H, W\)"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "must hold floats from 0 to 1"),
@@ -223,7 +223,7 @@ def test_impossible_pictures_are_sentences(net: VGG19, content: Tensor, style: T
         nst.reconstruct_style(style, ["conv1_1"], net=net, **QUIET)
 
 
-def test_the_device_auto_is_one_that_is_there(net: VGG19, content: Tensor) -> None:
+def test_the_device_auto_is_one_that_is_there(net: Network, content: Tensor) -> None:
     result = nst.reconstruct_content(content, ["conv1_1"], net=net, steps=1, progress=False)
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     if not torch.backends.mps.is_available():
@@ -231,7 +231,7 @@ def test_the_device_auto_is_one_that_is_there(net: VGG19, content: Tensor) -> No
 
 
 def test_float64_pictures_and_one_layer_for_content_and_style_work(
-    net: VGG19, content: Tensor, style: Tensor
+    net: Network, content: Tensor, style: Tensor
 ) -> None:
     result = nst.transfer(
         content.double(),
@@ -249,7 +249,7 @@ def test_float64_pictures_and_one_layer_for_content_and_style_work(
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_it_works_in_inference_mode_and_with_pictures_that_require_gradients(
-    net: VGG19, content: Tensor, style: Tensor, optimizer: str
+    net: Network, content: Tensor, style: Tensor, optimizer: str
 ) -> None:
     options: dict[str, Any] = {"net": net, "steps": 2, "optimizer": optimizer, **SHALLOW, **QUIET}
     plain = nst.transfer(content, style, **options)
@@ -261,7 +261,7 @@ def test_it_works_in_inference_mode_and_with_pictures_that_require_gradients(
     assert not graded.image.requires_grad
 
 
-def test_lists_may_be_generators(net: VGG19, content: Tensor, style: Tensor) -> None:
+def test_lists_may_be_generators(net: Network, content: Tensor, style: Tensor) -> None:
     layers: Any = (x for x in ["conv2_2"])
     result = nst.transfer(content, style, net=net, content_layers=layers, steps=1, **QUIET)
     assert "content/conv2_2" in result.history
@@ -269,14 +269,14 @@ def test_lists_may_be_generators(net: VGG19, content: Tensor, style: Tensor) -> 
     assert nst.reconstruct_style(style, sets, net=net, steps=1, **QUIET).image.shape[0] == 2
 
 
-def test_a_callback_cannot_spoil_the_run(net: VGG19, content: Tensor, style: Tensor) -> None:
+def test_a_callback_cannot_spoil_the_run(net: Network, content: Tensor, style: Tensor) -> None:
     options: dict[str, Any] = {"net": net, "steps": 3, **SHALLOW, **QUIET}
     spoiled = nst.transfer(content, style, callback=lambda step: step.images.zero_(), **options)
     assert torch.equal(spoiled.image, nst.transfer(content, style, **options).image)
 
 
 def test_a_style_reconstruction_is_exact_unless_told_otherwise(
-    content: Tensor, style: Tensor, net: nst.VGG19
+    content: Tensor, style: Tensor, net: nst.Network
 ) -> None:
     """A learned curvature would lay the colors down in stains: no layer holds them in place."""
     options: dict[str, Any] = {"net": net, "steps": 1, "progress": False}

