@@ -118,8 +118,8 @@ def _from_state_dict(
     normalized = any(".running_mean" in key for key in state)
     if normalized and not architecture.normalizations:
         raise ValueError(
-            f"{name} is a network with batch normalization; load a VGG-19 as vgg19_bn, or get the plain "
-            f"{architecture.name}"
+            f"{name} is a network with batch normalization; load a VGG-19 as vgg19_bn, or get the "
+            f"plain {architecture.name}"
         )
     others = [layer for layer in VGG19_LAYERS if layer not in architecture.shapes]
     surplus = [layer for layer in others if f"{layer}.bias" in state]
