@@ -5,6 +5,8 @@ Files are read by safetensors or by ``torch.load(weights_only=True)``.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import pickle
 import warnings
 from pathlib import Path
@@ -69,7 +71,8 @@ def download_from_torchvision(network: str) -> dict[str, Tensor]:
 
     weights = get_model_weights(network)["IMAGENET1K_V1"]
     try:
-        return dict(weights.get_state_dict(check_hash=True, weights_only=True))
+        with contextlib.redirect_stdout(io.StringIO()):  # its bar goes to standard error
+            return dict(weights.get_state_dict(check_hash=True, weights_only=True))
     except Exception as error:
         bundled = ", or use the bundled ones" if network == "vgg19" else ""
         raise ValueError(
