@@ -23,7 +23,7 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def match_luminance(style: Tensor, content: Tensor) -> Tensor:
-    """The painting in gray, with the photograph's mean and spread of brightness (section 4.1).
+    """The painting in gray, with the photograph's mean and spread of brightness.
 
     Args:
         style, content: (1, 3, H, W), RGB, 0..1; of any sizes.
@@ -50,7 +50,7 @@ def with_color_of(image: Tensor, content: Tensor) -> Tensor:
 
 
 def match_color(style: Tensor, content: Tensor) -> Tensor:
-    """The painting with the photograph's mean color and color covariance (section 3).
+    """The painting with the photograph's mean color and color covariance.
 
     x -> C^(1/2) S^(-1/2) (x - mu_S) + mu_C, with S and C the covariances of the pixels: of their
     two solutions the one of Image Analogies, which does not depend on the order of the channels.
