@@ -7,6 +7,10 @@
 >>> nst.save_image(result.image, "out.png")  # doctest: +SKIP
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from nst_utils.backbones import squeezenet1_1, vgg16, vgg19, vgg19_bn
 from nst_utils.color import match_color
 from nst_utils.film import Film
@@ -24,9 +28,12 @@ from nst_utils.plotting import plot_history, plot_table, show
 from nst_utils.presets import PRESETS, preset
 from nst_utils.reconstructions import reconstruct_content, reconstruct_style
 from nst_utils.results import Result, Step
-from nst_utils.rows import Painting, Row
+from nst_utils.rows import Painting, Row, Weighting
 from nst_utils.runs import minimize
 from nst_utils.synthesis import transfer
+
+if TYPE_CHECKING:
+    from nst_utils.studio_app import studio
 
 __version__ = "0.1.0"
 
@@ -39,6 +46,7 @@ __all__ = [
     "Result",
     "Row",
     "Step",
+    "Weighting",
     "content_loss",
     "gram_matrix",
     "load_image",
@@ -56,6 +64,7 @@ __all__ = [
     "save_image",
     "show",
     "squeezenet1_1",
+    "studio",
     "style_loss",
     "total_loss",
     "total_variation",
@@ -64,3 +73,12 @@ __all__ = [
     "vgg19",
     "vgg19_bn",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The studio is loaded when it is asked for: its widgets take time that scripts do not need."""
+    if name == "studio":
+        from nst_utils.studio_app import studio
+
+        return studio
+    raise AttributeError(f"module 'nst_utils' has no attribute '{name}'")

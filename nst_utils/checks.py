@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 
@@ -111,3 +112,16 @@ def device(name: str | torch.device = "auto") -> torch.device:
                 f"cuda:{torch.cuda.device_count() - 1}"
             )
     return torch.device(name)
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for the user on an error that a run ended with; ``None`` for a bug of ours."""
+    if isinstance(error, (ValueError, OSError)):
+        return " ".join(str(error).splitlines())
+    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+        return "there is not enough memory for this; use a smaller size (--size)"
+    # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.
+    if isinstance(error, (torch.AcceleratorError, NotImplementedError)):
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"the device could not do this ({first_line}); use the CPU (--device cpu)"
+    return None

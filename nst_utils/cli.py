@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-import torch
-
-from nst_utils import __version__, commands
+from nst_utils import __version__, checks, commands
 from nst_utils.backbones import NETWORKS
 from nst_utils.color import PRESERVE_COLORS
 from nst_utils.doctor import doctor
@@ -175,15 +172,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = build_parser().parse_args(argv)
         return int(args.run(args))
-    except (ValueError, OSError) as error:
-        return _refuse(error)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
-            return _refuse("there is not enough memory for this; use a smaller --size")
-        if not isinstance(error, (torch.AcceleratorError, NotImplementedError)):
-            raise  # a bug of ours is not bad input; torch raises these where a device is at fault
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        return _refuse(f"the device could not do this ({first_line}); try --device cpu")
+    except Exception as error:
+        sentence = checks.explain(error)
+        if sentence is None:
+            raise  # a bug of ours is not bad input
+        return _refuse(sentence)
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -68,14 +69,15 @@ def samples() -> dict[str, Sample]:
     return {record["name"]: Sample(**record) for record in records}
 
 
-def load_image(source: str | Path, size: int | tuple[int, int] | None = None) -> Tensor:
+def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None) -> Tensor:
     """Load a picture, upright and in RGB whatever its file holds.
 
     EXIF rotation is applied, color profiles are converted to sRGB, transparency is laid on white,
     16-bit and gray pictures are converted, of animations the first frame is taken.
 
     Args:
-        source: a file, or the name of a bundled picture (``"chenonceau"``; see :func:`samples`).
+        source: a file, or the name of a bundled picture (``"chenonceau"``; see :func:`samples`), or
+            an open binary file, which is called by its ``name`` if it has one.
         size: the longest side in pixels after scaling, up or down, keeping the aspect ratio; or
             exactly ``(height, width)``; ``None`` keeps the picture's own size.
 
@@ -88,14 +90,15 @@ def load_image(source: str | Path, size: int | tuple[int, int] | None = None) ->
     """
     if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
-    path = _find(source)
-    picture = _open(path)
+    file = _find(source) if isinstance(source, (str, Path)) else source
+    name = file if isinstance(file, Path) else getattr(file, "name", "the picture")
+    picture = _open(file, name)
     if min(picture.size) < 2:
-        raise ValueError(f"{path} is {picture.width}x{picture.height} px; choose a larger one")
+        raise ValueError(f"{name} is {picture.width}x{picture.height} px; choose a larger one")
     try:
         array = _to_rgb_array(picture)
     except Exception as error:  # modes that Pillow cannot convert, MemoryError
-        raise ValueError(f"{path} cannot be converted to RGB ({error}); save it as PNG") from None
+        raise ValueError(f"{name} cannot be converted to RGB ({error}); save it as PNG") from None
     image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
     return image if size is None else resize(image, size)
 
@@ -114,29 +117,30 @@ def _find(source: str | Path) -> Path:
     raise FileNotFoundError(f"there is no file {path}, nor a bundled picture: {known}")
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: Path | BinaryIO, name: object) -> Image.Image:
     """Open and decode; every way in which this can fail becomes one sentence."""
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty; save or download the picture again")
+    size = file.stat().st_size if isinstance(file, Path) else file.seek(0, io.SEEK_END)
+    if size == 0:
+        raise ValueError(f"{name} is empty; save or download the picture again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own bomb warning, EXIF and TIFF chatter
-            picture = Image.open(path, formats=_input_formats())
+            picture = Image.open(file, formats=_input_formats())
             if picture.width * picture.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             picture.load()
             return ImageOps.exif_transpose(picture)
     except UnidentifiedImageError:
-        raise ValueError(f"{path} is not a picture that can be read; use PNG or JPEG") from None
+        raise ValueError(f"{name} is not a picture that can be read; use PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise ValueError(
-            f"{path} has more than the {MAX_PIXELS:,} pixels that are read; scale it down first"
+            f"{name} has more than the {MAX_PIXELS:,} pixels that are read; scale it down first"
         ) from None
     except PermissionError:
-        raise ValueError(f"{path} may not be read; change its permissions") from None
+        raise ValueError(f"{name} may not be read; change its permissions") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
         reason = str(error).strip() or type(error).__name__
-        raise ValueError(f"{path} is damaged ({reason}); save or download it again") from None
+        raise ValueError(f"{name} is damaged ({reason}); save or download it again") from None
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,8 @@ with batch normalization, SqueezeNet.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -29,6 +30,10 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 # Paper: every filter is scaled to mean 1. Here: a floor, because a filter that is silent on
 # photographs may fire on a painting, and would then outweigh all others by orders of magnitude.
 MEAN_ACTIVATION_FLOOR = 0.1
+
+
+# Called after every layer, where set for this thread: it may wait, or end the run by an exception.
+between_layers: ContextVar[Callable[[], None] | None] = ContextVar("between_layers", default=None)
 
 
 class Network(nn.Module):
@@ -104,10 +109,15 @@ class Network(nn.Module):
         dtype = next(self._steps.buffers()).dtype
         # Values of one position side by side: what convolutions of many filters work on.
         x = x.to(dtype, memory_format=torch.channels_last)
+        pulse = between_layers.get()
         for layer in self.layers[: deepest + 1]:
             if layer in self.architecture.pooled:
                 x = self._pool(x)
             x = self._steps[layer](x)
+            if pulse is not None:
+                pulse()
+                if x.requires_grad:  # on the way back, too
+                    x.register_hook(lambda _: pulse())
             if layer in wanted:
                 responses[layer] = x.float() if dtype == torch.bfloat16 else x
         return {layer: responses[layer] for layer in wanted}

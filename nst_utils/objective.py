@@ -8,7 +8,7 @@ is the same columns with another ratio in each row. Rows never influence one ano
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from nst_utils.losses import (
     weighted_style_loss,
 )
 from nst_utils.networks import Network, check_layers
-from nst_utils.rows import Row
+from nst_utils.rows import Row, Weighting
 from nst_utils.targets import Target, Targets, guide
 
 TOTAL_VARIATION = ("total_variation", "pixels")
@@ -98,34 +98,45 @@ class Objective:
             self._kinds.append(TOTAL_VARIATION)
             self.columns.append("total_variation")
 
-        table = [[self._layer_weight(row, *kind) for kind in self._kinds] for row in rows]
-        self.layer_weights = torch.tensor(table, dtype=torch.float64)
-        self.alpha = torch.tensor([row.content_weight for row in rows], dtype=torch.float64)
-        self.beta = torch.tensor([row.style_weight for row in rows], dtype=torch.float64)
-        self.gamma = torch.tensor([row.tv_weight for row in rows], dtype=torch.float64)
-        by_kind = {"content": self.alpha, "style": self.beta, "total_variation": self.gamma}
-        factors = torch.stack([by_kind[kind] for kind, _ in self._kinds], dim=1)
-        factors = factors * self.layer_weights
-        relative = factors / factors.amax(1, keepdim=True)
-        self._relative = relative.to(self.device, torch.float32)
+        self._rows = list(rows)
+        self._weigh()
         self._guides: dict[tuple[int, str], Tensor] = {}
         self._groups = self._make_groups(rows)
 
     def __len__(self) -> int:
         return len(self.layer_weights)
 
-    @staticmethod
-    def _layer_weight(row: Row, kind: str, layer: str) -> float:
-        if kind == "total_variation":
-            return float(row.tv_weight > 0)
-        return row.layer_weight(kind, layer)
+    def _weigh(self) -> None:
+        """From the rows to tables of numbers, (B,) or (B, columns)."""
+
+        def table(values: Sequence[Any]) -> Tensor:
+            return torch.tensor(values, dtype=torch.float64)
+
+        rows = self._rows
+        self.layer_weights = table([[_weight(row, *kind) for kind in self._kinds] for row in rows])
+        self.alpha = table([row.content_weight for row in rows])
+        self.beta = table([row.style_weight for row in rows])
+        self.gamma = table([row.tv_weight for row in rows])
+        by_kind = {"content": self.alpha, "style": self.beta, "total_variation": self.gamma}
+        factors = torch.stack([by_kind[kind] for kind, _ in self._kinds], dim=1)
+        factors = factors * self.layer_weights
+        relative = factors / factors.amax(1, keepdim=True)
+        self._relative = relative.to(self.device, torch.float32)
+
+    def reweigh(self, new: Weighting) -> None:
+        """Give every row new weights; the targets stay. ``ValueError`` for impossible ones."""
+        rows = [row.reweighed(new) for row in self._rows]
+        for row in rows:
+            row.check()
+        self._rows = rows
+        self._weigh()
 
     @torch.inference_mode(False)
     def _make_groups(self, rows: Sequence[Row]) -> list[_Group]:
         members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-        for index, weights in enumerate(self.layer_weights):
-            used = tuple(torch.nonzero(weights).flatten().tolist())
-            regions = tuple(id(region) for region in rows[index].regions)
+        for index, row in enumerate(rows):
+            used = tuple(i for i, kind in enumerate(self._kinds) if _is_used(row, *kind))
+            regions = tuple(id(region) for region in row.regions)
             members.setdefault((used, regions), []).append(index)
         targets = Targets(self.net, [kind for kind in self._kinds if kind != TOTAL_VARIATION])
         groups = []
@@ -227,3 +238,14 @@ class Objective:
         total = total_loss(content, style, self.alpha, self.beta) + self.gamma * variation
         losses = {"content_loss": content, "style_loss": style, "total_loss": total}
         return losses | {name: values[:, i] for i, name in enumerate(self.columns)}
+
+
+def _is_used(row: Row, kind: str, layer: str) -> bool:
+    return row.tv_weight > 0 if kind == "total_variation" else layer in row.layers(kind)
+
+
+def _weight(row: Row, kind: str, layer: str) -> float:
+    """The weight of a column of the row within its kind; 0 where it is not used."""
+    if kind == "total_variation":
+        return float(row.tv_weight > 0)
+    return float(row.layers(kind).get(layer, 0.0))

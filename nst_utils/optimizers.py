@@ -124,6 +124,12 @@ class LBFGS:
         self._forget(~moved)
         self._steps += 1
 
+    def refresh(self) -> None:
+        """Look again: the objective has got other weights."""
+        now = self._evaluate(self.images, None)
+        self.evaluations += 1
+        self.loss, self.terms, self._g = now.loss, now.terms, now.gradient.flatten(1)
+
     def _forget(self, rows: Tensor) -> None:
         self._rho[:, rows] = 0
         self._has_history &= ~rows
@@ -238,6 +244,10 @@ class Adam:
         self._adam.step()
         self._images.data = torch.where(finite, self._images.data, before)
         self._clamp()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again: the picture has moved, or the objective has got other weights."""
         self.loss, self._g, self.terms = self._evaluate(self.images, None)
         self.evaluations += 1
 

@@ -34,14 +34,18 @@ class Drawing(Figure):
     alt = ""
     file_type = "png"
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
+    def encode(self) -> bytes:
+        """The figure as a file of its type."""
         buffer = io.BytesIO()
         jpeg: dict[str, Any] = {"pil_kwargs": {"quality": 85}}
         self.savefig(buffer, format=self.file_type, **(jpeg if self.file_type == "jpeg" else {}))
+        return buffer.getvalue()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
         kind = f"image/{self.file_type}"
-        data = {kind: base64.b64encode(buffer.getvalue()).decode(), "text/plain": self.alt}
+        data = {kind: base64.b64encode(self.encode()).decode(), "text/plain": self.alt}
         display(data, metadata={kind: {"alt": self.alt}}, raw=True)
 
 

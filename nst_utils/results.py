@@ -15,6 +15,7 @@ class Step(NamedTuple):
     number: int  # 1, 2, ...
     images: Tensor  # (B, 3, H, W), a copy, on the device; of full size on coarse levels too
     losses: dict[str, Tensor]  # as in Result.history, each (B,)
+    done: float = 0.0  # how much of the work is done, 0..1; a coarse step is less than a full one
 
 
 Callback = Callable[[Step], object]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -26,6 +26,18 @@ class Painting:
     share: float = 1.0
     region: Tensor | None = None
     source: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """New weights for a run that goes on: a callback that returns one changes them from then on.
+
+    ``None`` leaves a weight as it is; ``style_layers`` gives w_l for those layers that change.
+    """
+
+    content_weight: float | None = None
+    style_weight: float | None = None
+    style_layers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,10 +74,19 @@ class Row:
                 found.append(painting.region)
         return found
 
-    def layer_weight(self, kind: str, layer: str) -> float:
-        """The weight of a layer in the ``"content"`` or the ``"style"`` loss; 0 if not used."""
-        layers = self.content_layers if kind == "content" else self.style_layers
-        return float(layers.get(layer, 0.0))
+    def layers(self, kind: str) -> Mapping[str, float]:
+        """Layer -> weight in the ``"content"`` or the ``"style"`` loss; 0 is only measured."""
+        return self.content_layers if kind == "content" else self.style_layers
+
+    def reweighed(self, new: Weighting) -> Row:
+        """The same row with other weights; layers that it does not have stay out of it."""
+        alpha, beta = new.content_weight, new.style_weight
+        return replace(
+            self,
+            content_weight=self.content_weight if alpha is None else alpha,
+            style_weight=self.style_weight if beta is None else beta,
+            style_layers={k: new.style_layers.get(k, v) for k, v in self.style_layers.items()},
+        )
 
     def check(self) -> None:
         """Raise ``ValueError`` for a row that asks for nothing or for something impossible."""

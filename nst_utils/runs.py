@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from nst_utils.objective import Objective
 from nst_utils.optimizers import LBFGS, OPTIMIZERS, Adam
 from nst_utils.quick import quick_steps
 from nst_utils.results import Callback, Result, Step
+from nst_utils.rows import Weighting
 
 # One number, or the step (1, 2, ...) from which each rate holds: {1: 0.02, 200: 0.005}.
 LearningRate = float | Mapping[int, float]
@@ -54,7 +56,8 @@ def minimize(
         coarse: smaller copies of the problem to begin with, coarsest first. Each takes a fifth of
             ``steps``, all together at most half.
         callback: called with a :class:`Step` after each step; to stop early, raise
-            ``KeyboardInterrupt``.
+            ``KeyboardInterrupt``; to go on with other weights, return a
+            :class:`nst_utils.rows.Weighting`.
         progress: show a bar with the losses.
         settings: kept in the result.
 
@@ -82,16 +85,21 @@ def minimize(
     evaluations: list[Tensor] = []
     levels: list[tuple[int, int, int]] = []
     interrupted = False
+    work = 0
+    reweighed: list[tuple[int, Weighting]] = []
     plan = _plan([*coarse, Level(size, lambda: objective)], steps)
     bar = _progress_bar(plan, progress)
     try:
         for level, its_steps in plan:
             here = level.objective()
+            for _, weighting in reweighed:
+                here.reweigh(weighting)
             images = _at_size(images, level.size)
             mover = _make_optimizer(optimizer, here, images, rates[1], exact)
             at_start = at_start or _named(here.paper_losses(mover.terms), names)
             evaluations.append(mover.evaluations)
             levels.append((*level.size, 0))
+            comparable = len(history)  # losses from here on are of one size and one weighting
             for number in range(1, its_steps + 1):
                 if isinstance(mover, Adam):
                     mover.set_learning_rate(rates.get(len(history) + 1, mover.learning_rate))
@@ -100,10 +108,17 @@ def minimize(
                 losses = _named(here.paper_losses(mover.terms), names)
                 history.append(losses)
                 levels[-1] = (*level.size, number)
+                work += level.size[0] * level.size[1]
                 _show_losses(bar, losses, f"{len(history)}/{steps}", level)
                 if callback is not None:
-                    callback(Step(len(history), _at_size(images, size).clone(), losses))
-                if tolerance is not None and _has_settled(history[-number:], tolerance):
+                    whole = _at_size(images, size).clone()
+                    told = callback(Step(len(history), whole, losses, work / bar.total))
+                    if isinstance(told, Weighting):
+                        here.reweigh(told)
+                        mover.refresh()
+                        reweighed.append((len(history), told))
+                        comparable = len(history)
+                if tolerance is not None and _has_settled(history[comparable:], tolerance):
                     break
     except KeyboardInterrupt:
         if not at_start:
@@ -123,6 +138,7 @@ def minimize(
         start=at_start,
         settings={
             **(settings or {}),
+            **({"reweighed": [(n, asdict(w)) for n, w in reweighed]} if reweighed else {}),
             "network": objective.net.description,
             "steps": steps,
             "optimizer": optimizer,

@@ -26,7 +26,7 @@ from nst_utils.arguments import (
 from nst_utils.color import PRESERVE_COLORS, luminance, match_color, match_luminance, with_color_of
 from nst_utils.levels import coarse_levels
 from nst_utils.networks import Network
-from nst_utils.results import Callback, Result, Step, plain_settings
+from nst_utils.results import Callback, Result, plain_settings
 from nst_utils.rows import Row
 from nst_utils.runs import LearningRate, minimize
 
@@ -182,4 +182,4 @@ def _colors(photograph: Tensor, style: Any, preserve: str | None) -> tuple[Tenso
 def _recolored(callback: Callback | None, recolor: Recolor) -> Callback | None:
     if callback is None:
         return None
-    return lambda step: callback(Step(step.number, recolor(step.images), step.losses))
+    return lambda step: callback(step._replace(images=recolor(step.images)))

@@ -77,7 +77,7 @@ class Targets:
         assert picture is not None  # Row.check
         which = (id(picture), id(mask), kind)
         if (*which, layer) not in self._taken:
-            layers = [name for k, name in self._kinds if k == kind and row.layer_weight(k, name)]
+            layers = [name for k, name in self._kinds if k == kind and name in row.layers(k)]
             try:
                 responses = self._net(picture.detach().to(self._net.mean), layers)
             except ValueError as error:

@@ -638,7 +638,7 @@ def fail_with(
     return transfer
 
 
-NO_MEMORY = ["not enough memory", "use a smaller --size"]
+NO_MEMORY = ["not enough memory", "use a smaller size (--size)"]
 
 
 @pytest.mark.parametrize(
@@ -654,7 +654,7 @@ NO_MEMORY = ["not enough memory", "use a smaller --size"]
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
             NO_MEMORY,
         ),
-        (NotImplementedError("no such operator on MPS\nmore"), ["try --device cpu"]),
+        (NotImplementedError("no such operator on MPS\nmore"), ["--device cpu"]),
     ],
 )
 def test_what_a_device_cannot_do_is_one_line(

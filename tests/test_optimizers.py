@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -220,7 +222,10 @@ def test_lbfgs_needs_at_most_1_2_times_the_evaluations_of_scipy(net: Network, ra
         lbfgs.step()
         ours[int(lbfgs.evaluations)] = lbfgs.loss.item()
     for spent in (budget // 2, budget):
-        reached = min(count for count, loss in ours.items() if loss <= theirs[spent - 1])
+        # Rounding decides which way is taken: with another number of threads a run ends a few
+        # percent higher or lower.
+        as_far = 1.05 * theirs[spent - 1]
+        reached = min((count for count, loss in ours.items() if loss <= as_far), default=math.inf)
         assert reached <= 1.2 * spent, (ratio, spent, reached)
 
 

@@ -130,9 +130,11 @@ LAYERS: list[set[str]] = [
     {"optimizers", "results"},
     {"runs"},
     {"synthesis", "reconstructions", "plotting", "film"},
-    {"presets", "doctor", "diagrams"},
-    {"commands", "options"},
-    {"cli"},
+    {"presets", "doctor", "diagrams", "style_match", "sessions"},
+    {"commands", "options", "recipes"},
+    {"cli", "studio_controls", "studio_views", "studio_page"},
+    {"studio_panels"},
+    {"studio_app"},
 ]
 
 

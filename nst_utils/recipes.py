@@ -1,0 +1,197 @@
+"""Everything that decides a picture, as plain values: kept in the picture's file, and read from it.
+
+A recipe is what the controls of :mod:`nst_utils.studio` say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from nst_utils import checks
+from nst_utils.arguments import INITS
+from nst_utils.images import MAX_SEED, load_image, resize, to_pil
+from nst_utils.networks import Network
+from nst_utils.presets import preset
+from nst_utils.quick import quick_size
+from nst_utils.results import Callback, Result
+from nst_utils.rows import Weighting
+from nst_utils.sessions import Run
+
+KEYWORD = "nst_utils recipe"  # of the text in a PNG
+SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one picture.
+
+    Attributes:
+        content, style: names of pictures.
+        preset: whose settings hold where nothing else is said (see :mod:`nst_utils.presets`).
+        size: longest side in pixels, of both.
+        ratio: alpha/beta.
+        factors: style layer -> what the preset's weight of that layer is multiplied by.
+        content_layer: a single one.
+        init: ``"noise"``, ``"content"``, ``"style"`` or ``"picture so far"``.
+        tv_weight, steps, seed, device: as for :func:`nst_utils.transfer`.
+    """
+
+    content: str = "chenonceau"
+    style: str = "great-wave"
+    preset: str = "paper"
+    size: int = 256
+    ratio: float = 5e-2
+    factors: Mapping[str, float] = field(default_factory=dict)
+    content_layer: str = "conv4_2"
+    init: str = "noise"
+    tv_weight: float = 0.0
+    steps: int = 300
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what no run could use."""
+        checks.count("size", self.size, 32, 8192)
+        checks.weight("alpha/beta", self.ratio)
+        for layer, factor in self.factors.items():
+            checks.one_of("style layer", layer, preset(self.preset).style_layers)
+            checks.weight(f"the factor of {layer}", factor)
+        checks.one_of("start", self.init, (*INITS, SO_FAR))
+        checks.weight("tv_weight", self.tv_weight)
+        checks.count("steps", self.steps, 1, 100_000)
+        checks.count("seed", self.seed, 0, MAX_SEED)
+
+    @property
+    def style_weights(self) -> dict[str, float]:
+        """w_l of each style layer."""
+        theirs = preset(self.preset)
+        layers = theirs.style_layers
+        weights = theirs.style_layer_weights or (1 / len(layers),) * len(layers)
+        return {
+            layer: weight * self.factors.get(layer, 1.0)
+            for layer, weight in zip(layers, weights, strict=True)
+        }
+
+    @property
+    def weighting(self) -> Weighting:
+        """What of it can be changed while it runs: alpha, beta and w_l."""
+        beta = preset(self.preset).style_weight
+        return Weighting(self.ratio * beta, beta, self.style_weights)
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """What each loss term of the run is multiplied by in eq. 7, by its name in the history."""
+        now = self.weighting
+        alpha, beta = now.content_weight or 0.0, now.style_weight or 0.0
+        terms = {f"content/{self.content_layer}": alpha}
+        terms |= {f"style/{layer}": beta * weight for layer, weight in now.style_layers.items()}
+        return terms | ({"total_variation": self.tv_weight} if self.tv_weight else {})
+
+    def picture(self, name: str, pictures: Mapping[str, Tensor]) -> Tensor:
+        """A picture in the size that is used; ``pictures`` are those that are not bundled."""
+        if name in pictures:
+            return resize(pictures[name], quick_size(self.size))
+        return load_image(name, self.size)
+
+    def network(self) -> Network:
+        """The preset's network, on the device; the last two are kept."""
+        return _network(self.preset, str(checks.device(self.device)))
+
+    def run(self, pictures: Mapping[str, Tensor], so_far: Tensor | None = None) -> Run:
+        """The work for a session. It loads everything itself, so that nobody else has to wait.
+
+        Args:
+            pictures: name -> (1, 3, H, W), of those that are not bundled.
+            so_far: the picture to go on from, where that is the start.
+        """
+
+        def run(callback: Callback) -> Result:
+            init: str | Tensor = self.init
+            if init == SO_FAR:
+                if so_far is None:
+                    raise ValueError("there is no picture yet to go on from; choose another start")
+                init = so_far
+            weighting = self.weighting
+            return preset(self.preset).transfer(
+                self.picture(self.content, pictures),
+                self.picture(self.style, pictures),
+                net=self.network(),
+                content_weight=weighting.content_weight,
+                style_layer_weights=tuple(weighting.style_layers.values()),
+                content_layers=(self.content_layer,),
+                init=init,
+                tv_weight=self.tv_weight,
+                steps=self.steps,
+                seed=self.seed,
+                device=self.device,
+                callback=callback,
+                progress=False,
+            )
+
+        return run
+
+    def to_json(self) -> str:
+        """As text; :func:`from_json` is the way back."""
+        return json.dumps(asdict(self))
+
+
+def of_preset(name: str, **settings: Any) -> Recipe:
+    """The settings of that preset, but for the given ones."""
+    theirs = preset(name)
+    recipe = Recipe(
+        preset=name,
+        ratio=theirs.content_weight / theirs.style_weight,
+        content_layer=theirs.content_layers[0],
+        init=theirs.init,
+        tv_weight=theirs.tv_weight,
+        steps=theirs.steps,
+    )
+    return replace(recipe, **settings)
+
+
+def from_json(text: str) -> Recipe:
+    """A recipe from text; ``ValueError`` for text that is none."""
+    try:
+        values = json.loads(text)
+        known = {each.name for each in fields(Recipe)}
+        return replace(Recipe(), **{k: v for k, v in values.items() if k in known})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"its settings cannot be used ({error})") from None
+
+
+def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:
+    """Write (1, 3, H, W) as PNG, the recipe in it."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", "nst_utils")
+    info.add_itxt(KEYWORD, recipe.to_json())
+    to_pil(image).save(file, "PNG", pnginfo=info)
+
+
+def read_png(file: str | Path | BinaryIO) -> Recipe:
+    """The recipe in a PNG; ``ValueError`` where there is none."""
+    name = getattr(file, "name", file)
+    try:
+        with Image.open(file, formats=["PNG"]) as picture:
+            text = picture.info.get(KEYWORD)
+    except Exception:  # of a damaged file Pillow raises OSError, SyntaxError and others
+        raise ValueError(f"{name} is not a PNG that can be read") from None
+    if not isinstance(text, str):
+        raise ValueError(f"{name} holds no settings; only pictures saved in the studio do")
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+@lru_cache(maxsize=2)
+def _network(name: str, device: str) -> Network:
+    return preset(name).build_network(precision="auto").to(torch.device(device))

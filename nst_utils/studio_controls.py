@@ -1,0 +1,266 @@
+"""The studio's controls: what a :class:`nst_utils.recipes.Recipe` says, as widgets."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+import torch
+from torch import Tensor
+
+from nst_utils.architectures import ARCHITECTURES
+from nst_utils.images import load_image, resize, samples, to_pil
+from nst_utils.presets import PRESETS, preset
+from nst_utils.recipes import SO_FAR, Recipe, of_preset, read_png
+
+SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
+_CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
+_THUMBNAIL = 96  # pixels
+_LARGEST = 2048  # pixels; what is uploaded is kept in memory
+_LABEL = {"description_width": "8em"}
+_WIDE = widgets.Layout(width="auto", min_width="0")
+
+
+def uploads(change: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """Name and bytes of each file that a FileUpload got, in ipywidgets 7 and 8."""
+    value = change["new"]
+    if isinstance(value, dict):
+        return [(name, bytes(each["content"])) for name, each in value.items()]
+    return [(each["name"], bytes(each["content"])) for each in value]
+
+
+def clear(upload: widgets.FileUpload) -> None:
+    """Forget the files, so that the same one can be chosen again."""
+    upload.set_trait("value", type(upload.value)())  # read-only in ipywidgets 7
+
+
+def named(name: str, content: bytes) -> io.BytesIO:
+    """The bytes as a file that is called so."""
+    file = io.BytesIO(content)
+    file.name = name
+    return file
+
+
+class PictureChoice:
+    """Thumbnails to choose from, as radio buttons, and an upload that adds to them.
+
+    Args:
+        title: heading. css: a class of its own. kinds: of bundled pictures.
+        say: is told what became of an upload, in a sentence.
+    """
+
+    def __init__(
+        self, title: str, css: str, kinds: tuple[str, ...], say: Callable[[str], object]
+    ) -> None:
+        self.uploaded: dict[str, Tensor] = {}
+        self._say, self._css, self._kinds = say, css, kinds
+        self.radio = widgets.RadioButtons(layout=_WIDE)
+        self._style = widgets.HTML()
+        self._thumbnails: dict[str, str] = {}
+        self._upload = widgets.FileUpload(
+            accept="image/*", multiple=False, description=f"Upload a {title.lower()}"
+        )
+        self._upload.layout.width = "auto"
+        self._upload.add_class(f"{css}-upload")
+        self._upload.observe(self._take_upload, "value")
+        for sample in samples().values():
+            if sample.kind in kinds:
+                self._add(sample.name, load_image(sample.name, _THUMBNAIL))
+        heading = widgets.HTML(f"<h3>{title}</h3>")
+        self.widget = widgets.VBox([heading, self._style, self.radio, self._upload])
+        self.widget.add_class("nst-pictures")
+        self.widget.add_class(css)
+
+    @property
+    def value(self) -> str:
+        return str(self.radio.value)
+
+    def choose(self, name: str) -> None:
+        """Choose a picture; ``ValueError`` where it is not there."""
+        if name not in self._thumbnails:
+            raise ValueError(f"the picture {name} is not here; upload it first")
+        self.radio.value = name
+
+    def _add(self, name: str, picture: Tensor) -> None:
+        buffer = io.BytesIO()
+        to_pil(resize(picture, _THUMBNAIL)).save(buffer, "JPEG", quality=80)
+        self._thumbnails[name] = base64.b64encode(buffer.getvalue()).decode()
+        rules = [
+            f".{self._css} label:nth-of-type({i}) "
+            f"{{background-image: url(data:image/jpeg;base64,{data})}}"
+            for i, data in enumerate(self._thumbnails.values(), start=1)
+        ]
+        self._style.value = f"<style>{' '.join(rules)}</style>"
+        chosen = self.radio.value
+        self.radio.options = list(self._thumbnails)
+        self.radio.value = chosen or name
+
+    def _take_upload(self, change: dict[str, Any]) -> None:
+        for name, content in uploads(change):
+            try:
+                picture = load_image(named(name, content))
+            except (ValueError, OSError) as error:
+                self._say(f"Not taken: {error}.")
+                continue
+            self.uploaded[name] = resize(picture, min(_LARGEST, max(picture.shape[2:])))
+            self._add(name, picture)
+            self.radio.value = name
+            self._say(f"{name} is here, {picture.shape[3]}x{picture.shape[2]} px.")
+        if change["new"]:
+            clear(self._upload)
+
+
+class Controls:
+    """All of them; ``recipe`` is what they say.
+
+    Args:
+        recipe: what they say at first.
+        say: is told what the user should know, in a sentence.
+        on_weights: called when alpha/beta or the weight of a layer has been moved.
+    """
+
+    def __init__(
+        self, recipe: Recipe, say: Callable[[str], object], on_weights: Callable[[], object]
+    ) -> None:
+        self._say, self._on_weights = say, on_weights
+        self._filling = False
+        self.content = PictureChoice("Photograph", "nst-content", _CONTENTS, say)
+        self.style = PictureChoice("Painting", "nst-style", _STYLES, say)
+        self._preset = self._labeled(widgets.Dropdown, "Preset", "nst-preset", options=[*PRESETS])
+        self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size", options=[*SIZES])
+        self._ratio = self._labeled(
+            widgets.FloatLogSlider, "alpha/beta", "nst-ratio", min=-6, max=4, step=0.05
+        )
+        self._ratio.readout_format = ".2g"
+        self._factors: dict[str, widgets.FloatSlider] = {}
+        self._factor_box = widgets.VBox(layout=_WIDE)
+        self._content_layer = self._labeled(widgets.Dropdown, "Content layer", "nst-content-layer")
+        starts = ["noise", "content", "style", SO_FAR]
+        self._init = self._labeled(widgets.Dropdown, "Start from", "nst-init", options=starts)
+        self._tv = self._labeled(widgets.BoundedFloatText, "Smoothing (TV)", "nst-tv", max=1e9)
+        self._steps = self._labeled(widgets.BoundedIntText, "Steps", "nst-steps", min=1, max=100000)
+        self._seed = self._labeled(widgets.BoundedIntText, "Seed", "nst-seed", max=2**31)
+        self._device = self._labeled(widgets.Dropdown, "Device", "nst-device", options=devices())
+        self._open = widgets.FileUpload(accept=".png", description="Open a saved picture")
+        self._open.layout.width = "auto"
+        self._open.add_class("nst-open")
+        self._open.observe(self._take_recipe, "value")
+        self._preset.observe(self._take_preset, "value")
+        self._ratio.observe(self._weights_moved, "value")
+        self.fill(recipe)
+        self.widget = self._layout()
+
+    @staticmethod
+    def _labeled(kind: Any, label: str, css: str, **options: Any) -> Any:
+        widget = kind(description=label, style=_LABEL, layout=_WIDE, **options)
+        widget.add_class(css)
+        return widget
+
+    def _layout(self) -> widgets.Widget:
+        more = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
+        parts = widgets.Accordion([self._factor_box, widgets.VBox(more, layout=_WIDE)])
+        parts.set_title(0, "Style layers: how much each counts")
+        parts.set_title(1, "More settings, and pictures saved before")
+        parts.selected_index = None
+        main = [self._preset, self._size, self._steps, self._ratio]
+        box = widgets.VBox([self.content.widget, self.style.widget, *main, parts])
+        box.add_class("nst-controls")
+        return box
+
+    @property
+    def pictures(self) -> dict[str, Tensor]:
+        """The uploaded ones."""
+        return self.content.uploaded | self.style.uploaded
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the controls say now."""
+        return Recipe(
+            content=self.content.value,
+            style=self.style.value,
+            preset=self._preset.value,
+            size=self._size.value,
+            ratio=self._ratio.value,
+            factors={layer: slider.value for layer, slider in self._factors.items()},
+            content_layer=self._content_layer.value,
+            init=self._init.value,
+            tv_weight=self._tv.value,
+            steps=self._steps.value,
+            seed=self._seed.value,
+            device=self._device.value,
+        )
+
+    def fill(self, recipe: Recipe) -> None:
+        """Let the controls say that; ``ValueError`` where a picture of it is not here."""
+        self.content.choose(recipe.content)
+        self.style.choose(recipe.style)
+        self._filling = True
+        try:
+            self._preset.value = recipe.preset
+            self._size.options = sorted({*SIZES, recipe.size})
+            self._size.value = recipe.size
+            self._fill_layers(recipe)
+            self._ratio.value = recipe.ratio
+            self._init.value = recipe.init
+            self._tv.value = recipe.tv_weight
+            self._steps.value = recipe.steps
+            self._seed.value = recipe.seed
+            known = recipe.device in self._device.options
+            self._device.value = recipe.device if known else "auto"
+        finally:
+            self._filling = False
+
+    def _fill_layers(self, recipe: Recipe) -> None:
+        layers = preset(recipe.preset).style_layers
+        if tuple(self._factors) != layers:
+            self._factors = {layer: self._factor_slider(layer) for layer in layers}
+            note = "<p>How many times the preset's own weight. 0 leaves a layer out.</p>"
+            self._factor_box.children = [widgets.HTML(note), *self._factors.values()]
+        for layer, slider in self._factors.items():
+            slider.value = recipe.factors.get(layer, 1.0)
+        self._content_layer.options = layers_of(recipe.preset)
+        self._content_layer.value = recipe.content_layer
+
+    def _factor_slider(self, layer: str) -> widgets.FloatSlider:
+        slider = self._labeled(
+            widgets.FloatSlider, layer, f"nst-factor-{layer}", value=1, max=10, step=0.1
+        )
+        slider.observe(self._weights_moved, "value")
+        return slider
+
+    def _weights_moved(self, change: dict[str, Any]) -> None:
+        if not self._filling:
+            self._on_weights()
+
+    def _take_preset(self, change: dict[str, Any]) -> None:
+        """The preset's own settings; pictures, size, seed and device stay."""
+        if not self._filling:
+            own = {"content": self.content.value, "style": self.style.value}
+            own |= {"size": self._size.value, "seed": self._seed.value}
+            self.fill(of_preset(change["new"], **own, device=self._device.value))
+
+    def _take_recipe(self, change: dict[str, Any]) -> None:
+        for name, content in uploads(change):
+            try:
+                self.fill(read_png(named(name, content)))
+            except ValueError as error:
+                self._say(f"Not opened: {error}.")
+            else:
+                self._say(f"The controls say what {name} was made with.")
+        if change["new"]:
+            clear(self._open)
+
+
+def devices() -> list[str]:
+    """Those that can be chosen here."""
+    gpu = ["cuda"] if torch.cuda.is_available() else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["auto", *gpu, *mps, "cpu"]
+
+
+def layers_of(name: str) -> list[str]:
+    """The layers of a preset's network."""
+    return list(ARCHITECTURES[preset(name).network].layers)
