@@ -102,7 +102,8 @@ class Studio:
         buttons.add_class("nst-buttons")
         notes = [widgets.HTML(_COLAB_NOTE)] if self._blocking else []
         shown = [buttons, *notes, self._state, self._progress, self._where, self._saved]
-        show = widgets.VBox([*shown, self.stage.widget, self.panels.widget])
+        live = self.controls.live_widget
+        show = widgets.VBox([*shown, self.stage.widget, live, self.panels.widget])
         show.add_class("nst-show")
         box = widgets.HBox([widgets.HTML(CSS), self.controls.widget, show])
         box.add_class("nst-studio")

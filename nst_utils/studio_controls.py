@@ -116,6 +116,8 @@ class PictureChoice:
 class Controls:
     """All of them; ``recipe`` is what they say.
 
+    ``widget`` holds what a run begins with, ``live_widget`` what can be moved while it goes on.
+
     Args:
         recipe: what they say at first.
         say: is told what the user should know, in a sentence.
@@ -151,7 +153,7 @@ class Controls:
         self._preset.observe(self._take_preset, "value")
         self._ratio.observe(self._weights_moved, "value")
         self.fill(recipe)
-        self.widget = self._layout()
+        self.widget, self.live_widget = self._layout(), self._live_layout()
 
     @staticmethod
     def _labeled(kind: Any, label: str, css: str, **options: Any) -> Any:
@@ -160,15 +162,21 @@ class Controls:
         return widget
 
     def _layout(self) -> widgets.Widget:
-        more = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
-        parts = widgets.Accordion([self._factor_box, widgets.VBox(more, layout=_WIDE)])
-        parts.set_title(0, "Style layers: how much each counts")
-        parts.set_title(1, "More settings, and pictures saved before")
-        parts.selected_index = None
-        main = [self._preset, self._size, self._steps, self._ratio]
-        box = widgets.VBox([self.content.widget, self.style.widget, *main, parts])
+        parts = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
+        more = widgets.Accordion([widgets.VBox(parts, layout=_WIDE)])
+        more.set_title(0, "More settings, and pictures saved before")
+        more.selected_index = None
+        chosen = [self._preset, self._size, self._steps, more]
+        box = widgets.VBox([self.content.widget, self.style.widget, *chosen])
         box.add_class("nst-controls")
         return box
+
+    def _live_layout(self) -> widgets.Widget:
+        layers = widgets.Accordion([self._factor_box])
+        layers.set_title(0, "Style layers: how much each counts")
+        layers.selected_index = None
+        layers.add_class("nst-layers")
+        return widgets.VBox([self._ratio, layers])
 
     @property
     def pictures(self) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ CSS = """<style>
 .nst-bars td { white-space: nowrap; padding: 2px 0 2px 8px; }
 .nst-bars tr { background: none !important; }
 .nst-bars td.nst-bar { width: 60%; padding: 0; }
-.nst-bars td.nst-bar div { height: 12px; min-width: 1px; background: var(--jp-brand-color1, #1976d2); }
+.nst-bar div { height: 12px; min-width: 1px; background: var(--jp-brand-color1, #1976d2); }
 .nst-panels { max-width: 100%; }
 </style>"""
 

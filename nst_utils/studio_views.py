@@ -74,7 +74,7 @@ class Stage:
         layout = widgets.Layout(width="auto", min_width="0")
         style = {"description_width": "8em"}
         self.compare = widgets.IntSlider(
-            description="Photograph", max=100, readout_format="d", style=style, layout=layout
+            description="Compare (%)", max=100, readout_format="d", style=style, layout=layout
         )
         self.compare.add_class("nst-compare")
         self.film = widgets.IntSlider(
