@@ -1,4 +1,4 @@
-# make demo | test | lab | install | render | stamp; each sets up .venv first, once.
+# make demo | test | lab | studio | install | render | stamp; each sets up .venv first, once.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo.png
 
-.PHONY: install demo test lint lab render stamp clean
+.PHONY: install demo test lint lab studio render stamp clean
 
 install: $(STAMP)
 
@@ -36,6 +36,11 @@ lint: $(STAMP)
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+# The studio alone, as an app in the browser; uploads of up to 100 MB.
+studio: $(STAMP)
+	$(BIN)/voila notebooks/app/studio.ipynb \
+		--Voila.tornado_settings="{'websocket_max_message_size': 104857600}"
 
 # Runs every notebook at full size and keeps the outputs: hours on a CPU.
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb

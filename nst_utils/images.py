@@ -20,6 +20,7 @@ from nst_utils import checks
 from nst_utils.paths import check_writable, data_file, user_path, write_whole
 from nst_utils.quick import quick_size
 
+Source = str | Path | BinaryIO
 # A picture with more pixels is refused before they are unpacked: a decompression bomb is a small
 # file that says it is a huge picture. 10000 x 10000 passes.
 MAX_PIXELS = 100_000_000
@@ -119,8 +120,7 @@ def _find(source: str | Path) -> Path:
 
 def _open(file: Path | BinaryIO, name: object) -> Image.Image:
     """Open and decode; every way in which this can fail becomes one sentence."""
-    size = file.stat().st_size if isinstance(file, Path) else file.seek(0, io.SEEK_END)
-    if size == 0:
+    if not (file.stat().st_size if isinstance(file, Path) else file.seek(0, io.SEEK_END)):
         raise ValueError(f"{name} is empty; save or download the picture again")
     try:
         with warnings.catch_warnings():

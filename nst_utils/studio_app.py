@@ -25,7 +25,7 @@ from nst_utils.sessions import FAILED, FINISHED, PAUSED, RUNNING, Session
 from nst_utils.studio_controls import Controls
 from nst_utils.studio_page import CSS, one_for_each_cell
 from nst_utils.studio_panels import Panels
-from nst_utils.studio_views import Stage, Throttle
+from nst_utils.studio_views import FILM, Stage, Throttle
 
 _COLAB_NOTE = (
     "<p>Here a run keeps the notebook busy until it ends: to stop it, interrupt the runtime "
@@ -103,7 +103,9 @@ class Studio:
         notes = [widgets.HTML(_COLAB_NOTE)] if self._blocking else []
         shown = [buttons, *notes, self._state, self._progress, self._where, self._saved]
         live = self.controls.live_widget
-        show = widgets.VBox([*shown, self.stage.widget, live, self.panels.widget])
+        show = widgets.VBox(
+            [*shown, self.stage.picture, live, self.stage.sliders, self.panels.widget]
+        )
         show.add_class("nst-show")
         box = widgets.HBox([widgets.HTML(CSS), self.controls.widget, show])
         box.add_class("nst-studio")
@@ -140,7 +142,7 @@ class Studio:
             self.panels.begin(self.recipe, self.recipe.picture(self.recipe.style, pictures))
         except (ValueError, OSError) as error:
             return self._say(f"This cannot be started: {error}.")
-        self._film_steps = set(spread(quick_steps(self.recipe.steps)))
+        self._film_steps = set(spread(quick_steps(self.recipe.steps), FILM))
         self._saved.value = ""
         self.session = Session(self.recipe.run(pictures, so_far), self._on_step, self._on_change)
         self.session.run_here() if self._blocking else self.session.start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -12,105 +10,14 @@ import torch
 from torch import Tensor
 
 from nst_utils.architectures import ARCHITECTURES
-from nst_utils.images import load_image, resize, samples, to_pil
 from nst_utils.presets import PRESETS, preset
 from nst_utils.recipes import SO_FAR, Recipe, of_preset, read_png
+from nst_utils.studio_pictures import PictureChoice, clear, named, uploads
 
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
 _CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
-_THUMBNAIL = 96  # pixels
-_LARGEST = 2048  # pixels; what is uploaded is kept in memory
 _LABEL = {"description_width": "8em"}
 _WIDE = widgets.Layout(width="auto", min_width="0")
-
-
-def uploads(change: dict[str, Any]) -> list[tuple[str, bytes]]:
-    """Name and bytes of each file that a FileUpload got, in ipywidgets 7 and 8."""
-    value = change["new"]
-    if isinstance(value, dict):
-        return [(name, bytes(each["content"])) for name, each in value.items()]
-    return [(each["name"], bytes(each["content"])) for each in value]
-
-
-def clear(upload: widgets.FileUpload) -> None:
-    """Forget the files, so that the same one can be chosen again."""
-    upload.set_trait("value", type(upload.value)())  # read-only in ipywidgets 7
-
-
-def named(name: str, content: bytes) -> io.BytesIO:
-    """The bytes as a file that is called so."""
-    file = io.BytesIO(content)
-    file.name = name
-    return file
-
-
-class PictureChoice:
-    """Thumbnails to choose from, as radio buttons, and an upload that adds to them.
-
-    Args:
-        title: heading. css: a class of its own. kinds: of bundled pictures.
-        say: is told what became of an upload, in a sentence.
-    """
-
-    def __init__(
-        self, title: str, css: str, kinds: tuple[str, ...], say: Callable[[str], object]
-    ) -> None:
-        self.uploaded: dict[str, Tensor] = {}
-        self._say, self._css, self._kinds = say, css, kinds
-        self.radio = widgets.RadioButtons(layout=_WIDE)
-        self._style = widgets.HTML()
-        self._thumbnails: dict[str, str] = {}
-        self._upload = widgets.FileUpload(
-            accept="image/*", multiple=False, description=f"Upload a {title.lower()}"
-        )
-        self._upload.layout.width = "auto"
-        self._upload.add_class(f"{css}-upload")
-        self._upload.observe(self._take_upload, "value")
-        for sample in samples().values():
-            if sample.kind in kinds:
-                self._add(sample.name, load_image(sample.name, _THUMBNAIL))
-        heading = widgets.HTML(f"<h3>{title}</h3>")
-        self.widget = widgets.VBox([heading, self._style, self.radio, self._upload])
-        self.widget.add_class("nst-pictures")
-        self.widget.add_class(css)
-
-    @property
-    def value(self) -> str:
-        return str(self.radio.value)
-
-    def choose(self, name: str) -> None:
-        """Choose a picture; ``ValueError`` where it is not there."""
-        if name not in self._thumbnails:
-            raise ValueError(f"the picture {name} is not here; upload it first")
-        self.radio.value = name
-
-    def _add(self, name: str, picture: Tensor) -> None:
-        buffer = io.BytesIO()
-        to_pil(resize(picture, _THUMBNAIL)).save(buffer, "JPEG", quality=80)
-        self._thumbnails[name] = base64.b64encode(buffer.getvalue()).decode()
-        rules = [
-            f".{self._css} label:nth-of-type({i}) "
-            f"{{background-image: url(data:image/jpeg;base64,{data})}}"
-            for i, data in enumerate(self._thumbnails.values(), start=1)
-        ]
-        self._style.value = f"<style>{' '.join(rules)}</style>"
-        chosen = self.radio.value
-        self.radio.options = list(self._thumbnails)
-        self.radio.value = chosen or name
-
-    def _take_upload(self, change: dict[str, Any]) -> None:
-        for name, content in uploads(change):
-            try:
-                picture = load_image(named(name, content))
-            except (ValueError, OSError) as error:
-                self._say(f"Not taken: {error}.")
-                continue
-            self.uploaded[name] = resize(picture, min(_LARGEST, max(picture.shape[2:])))
-            self._add(name, picture)
-            self.radio.value = name
-            self._say(f"{name} is here, {picture.shape[3]}x{picture.shape[2]} px.")
-        if change["new"]:
-            clear(self._upload)
 
 
 class Controls:
@@ -176,7 +83,8 @@ class Controls:
         layers.set_title(0, "Style layers: how much each counts")
         layers.selected_index = None
         layers.add_class("nst-layers")
-        return widgets.VBox([self._ratio, layers])
+        hint = widgets.HTML("<p>To the right more photograph, to the left more painting.</p>")
+        return widgets.VBox([self._ratio, hint, layers])
 
     @property
     def pictures(self) -> dict[str, Tensor]:

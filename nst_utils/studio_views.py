@@ -16,6 +16,7 @@ from nst_utils.images import to_pil
 from nst_utils.plotting import Drawing
 from nst_utils.style_match import GramPair, plot_grams
 
+FILM = 48  # positions of the film's slider before its last, which is the picture now
 _LEAST_WIDTH = 512  # pixels on the screen; smaller pictures are enlarged
 
 
@@ -78,24 +79,23 @@ class Stage:
         )
         self.compare.add_class("nst-compare")
         self.film = widgets.IntSlider(
-            description="Film", max=0, readout=False, style=style, layout=layout
+            description="Film", max=FILM, value=FILM, readout=False, style=style, layout=layout
         )
         self.film.add_class("nst-film")
         self.frame = widgets.HTML()
         self.frame.add_class("nst-frame")
         self.compare.observe(lambda change: self.draw(), "value")
         self.film.observe(lambda change: self.draw(), "value")
-        self.widget = widgets.VBox([self.picture, self.compare, self.film, self.frame])
+        self.sliders = widgets.VBox([self.compare, self.film, self.frame])
 
     def begin(self, about: str) -> None:
         """A new run; ``about`` says what it paints."""
         self.frames, self._photo, self._now, self._about = [], None, None, about
-        self.film.max = 0
 
     @property
     def is_live(self) -> bool:
         """Whether the film is at its end: what is seen is the picture now."""
-        return bool(self.film.value >= len(self.frames))
+        return bool(self.film.value == FILM or not self.frames)
 
     def show_photo(self, photo: Tensor) -> None:
         """What the picture is compared with."""
@@ -112,11 +112,7 @@ class Stage:
 
     def keep(self, number: int, image: Tensor) -> None:
         """Add the picture after that step to the film."""
-        was_live = self.is_live
         self.frames.append((number, to_jpeg(to_pil(image))))
-        self.film.max = len(self.frames)
-        if was_live:
-            self.film.value = self.film.max
 
     @property
     def _width(self) -> int:
@@ -127,7 +123,7 @@ class Stage:
         if self.is_live:
             picture, when = self._now, "the picture now"
         else:
-            number, data = self.frames[self.film.value]
+            number, data = self.frames[self.film.value * len(self.frames) // FILM]
             picture, when = Image.open(io.BytesIO(data)), f"after step {number}"
         if picture is None:
             return
@@ -138,7 +134,7 @@ class Stage:
             picture = picture.copy()
             picture.paste(self._photo.crop((0, 0, left, self._photo.height)))
             alt += f"; on the left {part} % of its width is the photograph"
-        self.frame.value = f"<p>{when}</p>"
+        self.frame.value = f"<p>Seen above: {when}.</p>"
         self.picture.value = image_html(to_jpeg(picture), "jpeg", alt, self._width)
 
 

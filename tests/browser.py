@@ -131,6 +131,7 @@ def serving(command: list[str], port: int, folder: Path, quick: bool) -> Iterato
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
+    """A browser; there can be one at a time."""
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, timeout=1000 * START)
         yield browser
@@ -138,14 +139,14 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def jupyterlab(folder: Path, quick: bool) -> Iterator[Lab]:
+def jupyterlab(folder: Path, browser: Browser, quick: bool) -> Iterator[Lab]:
     """A JupyterLab on that folder; ``quick`` sets ``NST_QUICK`` for its kernels."""
     port = free_port()
     command = ["jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={folder}"]
     command += ["--LabApp.expose_app_in_browser=True"]
-    with serving(command, port, folder, quick) as address, chromium() as browser:
+    with serving(command, port, folder, quick) as address:
         yield Lab(folder, address, browser)
 
 

@@ -20,6 +20,7 @@ from browser import (
     IDLE,
     RUN,
     Lab,
+    chromium,
     comes_true,
     jupyterlab,
     run_all_cells,
@@ -73,7 +74,8 @@ def pictures(notebook: dict[str, Any]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with jupyterlab(tmp_path_factory.mktemp("lab"), quick=True) as made:
+    folder = tmp_path_factory.mktemp("lab")
+    with chromium() as browser, jupyterlab(folder, browser, quick=True) as made:
         yield made
 
 

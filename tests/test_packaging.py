@@ -132,8 +132,8 @@ LAYERS: list[set[str]] = [
     {"synthesis", "reconstructions", "plotting", "film"},
     {"presets", "doctor", "diagrams", "style_match", "sessions"},
     {"commands", "options", "recipes"},
-    {"cli", "studio_controls", "studio_views", "studio_page"},
-    {"studio_panels"},
+    {"cli", "studio_pictures", "studio_views", "studio_page"},
+    {"studio_controls", "studio_panels"},
     {"studio_app"},
 ]
 
