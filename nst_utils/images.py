@@ -10,14 +10,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as fn
 
 from nst_utils import checks
 from nst_utils.paths import check_writable, data_file, user_path, write_whole
+from nst_utils.pixels import to_rgb_array
 from nst_utils.quick import quick_size
 
 Source = str | Path | BinaryIO
@@ -97,7 +97,7 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
     if min(picture.size) < 2:
         raise ValueError(f"{name} is {picture.width}x{picture.height} px; choose a larger one")
     try:
-        array = _to_rgb_array(picture)
+        array = to_rgb_array(picture)
     except Exception as error:  # modes that Pillow cannot convert, MemoryError
         raise ValueError(f"{name} cannot be converted to RGB ({error}); save it as PNG") from None
     image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
@@ -148,39 +148,6 @@ def _input_formats() -> list[str]:
     """Those of ``INPUT_FORMATS`` that this Pillow was built with."""
     Image.init()
     return [name for name in INPUT_FORMATS if name in Image.OPEN]
-
-
-def _to_rgb_array(picture: Image.Image) -> np.ndarray:
-    """(H, W, 3) float32, 0..1, from a picture of any mode."""
-    if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
-        gray = np.asarray(picture, dtype=np.float32)
-        gray = np.nan_to_num(gray, posinf=0.0, neginf=0.0)
-        # 16-bit files give 0..65535; a float TIFF usually holds 0..1 or 0..255.
-        top = 65535.0 if picture.mode != "F" else max(1.0, 255.0 * float(gray.max() > 1))
-        gray = np.clip(gray / top, 0, 1)
-        return np.repeat(gray[:, :, None], 3, axis=2)
-    picture = _to_srgb(picture)
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0
-
-
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    """Convert an embedded color profile (Adobe RGB, Display P3, a press's CMYK) to sRGB."""
-    profile = picture.info.get("icc_profile")
-    if profile and picture.mode == "P":
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    if not profile or picture.mode not in ("L", "RGB", "RGBA", "CMYK"):
-        return picture
-    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-    try:
-        converted = ImageCms.profileToProfile(
-            picture, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode=mode
-        )
-    except (ImageCms.PyCMSError, OSError):
-        return picture  # a damaged profile: the pixels are still good
-    return converted if converted is not None else picture
 
 
 def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
-import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,12 +14,12 @@ from torch import Tensor
 
 from nst_utils.checks import device as check_device
 from nst_utils.film import spread, write_gif
-from nst_utils.paths import write_whole
 from nst_utils.quick import quick_steps
 from nst_utils.recipes import Recipe, of_preset, write_png
 from nst_utils.results import Step
 from nst_utils.sessions import FAILED, FINISHED, PAUSED, RUNNING, Session
 from nst_utils.studio_controls import Controls
+from nst_utils.studio_files import save
 from nst_utils.studio_page import CSS, one_for_each_cell
 from nst_utils.studio_panels import Panels
 from nst_utils.studio_views import FILM, Stage, Throttle
@@ -228,28 +225,17 @@ class Studio:
             return self._say("There is no picture yet. Press Start.")
         buffer = io.BytesIO()
         write_png(image, recipe, buffer)
-        return self._save(buffer.getvalue(), "png", "The settings are in the file.")
+        self._saved.value = save(recipe, buffer.getvalue(), "png", "The settings are in the file.")
+        return None
 
     def _save_film(self) -> None:
         if not self.stage.frames:
             return self._say("There is no film yet. Press Start.")
         buffer = io.BytesIO()
         write_gif([Image.open(io.BytesIO(data)) for _, data in self.stage.frames], buffer)
-        return self._save(buffer.getvalue(), "gif", f"{len(self.stage.frames)} pictures.")
-
-    def _save(self, data: bytes, kind: str, note: str) -> None:
-        """Into the working folder, never over another file; and as a link, for who is elsewhere."""
-        path = _free_name(self.recipe, kind)
-        try:
-            write_whole(path, lambda file: file.write(data))
-            where = f"Saved as {html.escape(path.name)} in the notebook's folder. {note}"
-        except (ValueError, OSError) as error:
-            where = f"The notebook's folder takes no file ({html.escape(str(error))}). {note}"
-        link = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        self._saved.value = (
-            f'<p role="status">{where} '
-            f'<a download="{html.escape(path.name)}" href="{link}">Download it</a></p>'
-        )
+        note = f"{len(self.stage.frames)} pictures."
+        self._saved.value = save(self.recipe, buffer.getvalue(), "gif", note)
+        return None
 
     def close(self) -> None:
         """End the run, if one is going on, and take the studio off the page."""
@@ -260,11 +246,3 @@ class Studio:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def _free_name(recipe: Recipe, kind: str) -> Path:
-    parts = [re.sub(r"[^\w-]+", "-", Path(name).stem) for name in (recipe.content, recipe.style)]
-    number = 1
-    while (path := Path(f"{'-'.join(parts)}-{number}.{kind}")).exists():
-        number += 1
-    return path

@@ -120,7 +120,7 @@ def test_every_picture_is_in_the_catalog_once() -> None:
 
 # A module may import those of the rows above its own, and no others.
 LAYERS: list[set[str]] = [
-    {"paths", "checks", "quick", "architectures", "state_dicts"},
+    {"paths", "checks", "quick", "architectures", "state_dicts", "pixels"},
     {"images", "weights", "convolutions", "squeezenet", "color"},
     {"networks", "losses"},
     {"backbones", "rows"},
@@ -132,7 +132,7 @@ LAYERS: list[set[str]] = [
     {"synthesis", "reconstructions", "plotting", "film"},
     {"presets", "doctor", "diagrams", "style_match", "sessions"},
     {"commands", "options", "recipes"},
-    {"cli", "studio_pictures", "studio_views", "studio_page"},
+    {"cli", "studio_pictures", "studio_views", "studio_page", "studio_files"},
     {"studio_controls", "studio_panels"},
     {"studio_app"},
 ]
