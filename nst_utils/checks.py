@@ -114,14 +114,19 @@ def device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(name)
 
 
-def explain(error: BaseException) -> str | None:
-    """One line for the user on an error that a run ended with; ``None`` for a bug of ours."""
+def explain(error: BaseException, options: bool = True) -> str | None:
+    """One line for the user on an error that a run ended with; ``None`` for a bug of ours.
+
+    With ``options`` it names those of the command line.
+    """
     if isinstance(error, (ValueError, OSError)):
         return " ".join(str(error).splitlines())
     if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
-        return "there is not enough memory for this; use a smaller size (--size)"
+        option = " (--size)" if options else ""
+        return f"there is not enough memory for this; use a smaller size{option}"
     # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.
     if isinstance(error, (torch.AcceleratorError, NotImplementedError)):
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        return f"the device could not do this ({first_line}); use the CPU (--device cpu)"
+        option = " (--device cpu)" if options else ""
+        return f"the device could not do this ({first_line}); use the CPU{option}"
     return None

@@ -52,11 +52,16 @@ def coarse_levels(
         made: Made = {}
         scaled = [_at(row, net, (height, width), 2**halvings, made) for row in rows]
         pairs = zip(rows, scaled, strict=True)
-        if any(row.style_layers and not small.style_layers for row, small in pairs):
+        if any(not _is_like(row, small) for row, small in pairs):
             break
         make = partial(Objective, net, scaled, **formulas)
         levels.insert(0, Level((height, width), make))
     return levels
+
+
+def _is_like(row: Row, small: Row) -> bool:
+    """Whether the small row still has a style, if the row has one, and weighs something."""
+    return bool(small.style_layers or not row.style_layers) and small.weighs_something
 
 
 def _at(row: Row, net: Network, size: tuple[int, int], divisor: int, made: Made) -> Row:

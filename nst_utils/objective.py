@@ -7,6 +7,7 @@ is the same columns with another ratio in each row. Rows never influence one ano
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -123,13 +124,17 @@ class Objective:
         relative = factors / factors.amax(1, keepdim=True)
         self._relative = relative.to(self.device, torch.float32)
 
-    def reweigh(self, new: Weighting) -> None:
-        """Give every row new weights; the targets stay. ``ValueError`` for impossible ones."""
-        rows = [row.reweighed(new) for row in self._rows]
-        for row in rows:
+    def reweighed(self, new: Weighting) -> Objective:
+        """The same table with other weights in every row; the targets are shared.
+
+        Raises ``ValueError`` for weights that are negative, or all 0 in a row.
+        """
+        other = copy.copy(self)
+        other._rows = [row.reweighed(new) for row in self._rows]
+        for row in other._rows:
             row.check()
-        self._rows = rows
-        self._weigh()
+        other._weigh()
+        return other
 
     @torch.inference_mode(False)
     def _make_groups(self, rows: Sequence[Row]) -> list[_Group]:

@@ -124,9 +124,10 @@ class LBFGS:
         self._forget(~moved)
         self._steps += 1
 
-    def refresh(self) -> None:
-        """Look again: the objective has got other weights."""
-        now = self._evaluate(self.images, None)
+    def go_on_with(self, evaluate: Evaluate) -> None:
+        """From now on another loss, not far from the one so far; what was learned is kept."""
+        self._evaluate = evaluate
+        now = evaluate(self.images, None)
         self.evaluations += 1
         self.loss, self.terms, self._g = now.loss, now.terms, now.gradient.flatten(1)
 
@@ -244,10 +245,11 @@ class Adam:
         self._adam.step()
         self._images.data = torch.where(finite, self._images.data, before)
         self._clamp()
-        self.refresh()
+        self.go_on_with(self._evaluate)
 
-    def refresh(self) -> None:
-        """Look again: the picture has moved, or the objective has got other weights."""
+    def go_on_with(self, evaluate: Evaluate) -> None:
+        """From now on another loss; what Adam remembers of the gradients stays."""
+        self._evaluate = evaluate
         self.loss, self._g, self.terms = self._evaluate(self.images, None)
         self.evaluations += 1
 

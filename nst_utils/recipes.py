@@ -6,6 +6,7 @@ A recipe is what the controls of :mod:`nst_utils.studio` say.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
@@ -17,8 +18,9 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from nst_utils import checks
+from nst_utils.architectures import ARCHITECTURES
 from nst_utils.arguments import INITS
-from nst_utils.images import MAX_SEED, load_image, resize, to_pil
+from nst_utils.images import load_image, resize, to_pil
 from nst_utils.networks import Network
 from nst_utils.presets import preset
 from nst_utils.quick import quick_size
@@ -27,6 +29,8 @@ from nst_utils.rows import Weighting
 from nst_utils.sessions import Run
 
 KEYWORD = "nst_utils recipe"  # of the text in a PNG
+# The limits of the studio's controls; of alpha/beta, as powers of 10.
+LEAST_RATIO, MAX_RATIO, MAX_FACTOR, MAX_TV, MAX_STEPS, MAX_SEED = -6, 4, 10, 1e9, 100_000, 2**31
 SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
 
 
@@ -59,16 +63,25 @@ class Recipe:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for what no run could use."""
+        """Raise ``ValueError`` for what no run could use, or no control could say."""
+        for name in ("content", "style", "preset", "content_layer", "init", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
+        theirs = preset(self.preset)
         checks.count("size", self.size, 32, 8192)
-        checks.weight("alpha/beta", self.ratio)
+        _check_number("alpha/beta", self.ratio, 10.0**LEAST_RATIO, 10.0**MAX_RATIO)
+        if not isinstance(self.factors, Mapping):
+            raise ValueError(f"factors must give a number for each layer, got {self.factors!r}")
         for layer, factor in self.factors.items():
-            checks.one_of("style layer", layer, preset(self.preset).style_layers)
-            checks.weight(f"the factor of {layer}", factor)
+            checks.one_of("style layer", layer, theirs.style_layers)
+            _check_number(f"the factor of {layer}", factor, 0, MAX_FACTOR)
+        layers = ARCHITECTURES[theirs.network].layers
+        checks.one_of("content layer", self.content_layer, layers)
         checks.one_of("start", self.init, (*INITS, SO_FAR))
-        checks.weight("tv_weight", self.tv_weight)
-        checks.count("steps", self.steps, 1, 100_000)
+        _check_number("tv_weight", self.tv_weight, 0, MAX_TV)
+        checks.count("steps", self.steps, 1, MAX_STEPS)
         checks.count("seed", self.seed, 0, MAX_SEED)
+        checks.one_of("device", self.device.partition(":")[0], ("auto", "cpu", "cuda", "mps"))
 
     @property
     def style_weights(self) -> dict[str, float]:
@@ -164,7 +177,7 @@ def from_json(text: str) -> Recipe:
         values = json.loads(text)
         known = {each.name for each in fields(Recipe)}
         return replace(Recipe(), **{k: v for k, v in values.items() if k in known})
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"its settings cannot be used ({error})") from None
 
 
@@ -178,10 +191,12 @@ def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:
 
 def read_png(file: str | Path | BinaryIO) -> Recipe:
     """The recipe in a PNG; ``ValueError`` where there is none."""
-    name = getattr(file, "name", file)
+    name = file if isinstance(file, (str, Path)) else getattr(file, "name", "the picture")
     try:
-        with Image.open(file, formats=["PNG"]) as picture:
-            text = picture.info.get(KEYWORD)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its size: the pixels are not read
+            with Image.open(file, formats=["PNG"]) as picture:
+                text = picture.info.get(KEYWORD)
     except Exception:  # of a damaged file Pillow raises OSError, SyntaxError and others
         raise ValueError(f"{name} is not a PNG that can be read") from None
     if not isinstance(text, str):
@@ -190,6 +205,13 @@ def read_png(file: str | Path | BinaryIO) -> Recipe:
         return from_json(text)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _check_number(what: str, value: object, least: float, most: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # A slider's end may be off by a rounding.
+    if not number or not least * (1 - 1e-9) <= value <= most * (1 + 1e-9):  # type: ignore[operator]
+        raise ValueError(f"{what} must be a number from {least:g} to {most:g}, got {value!r}")
 
 
 @lru_cache(maxsize=2)

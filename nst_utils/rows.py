@@ -39,6 +39,15 @@ class Weighting:
     style_weight: float | None = None
     style_layers: Mapping[str, float] = field(default_factory=dict)
 
+    def then(self, new: Weighting) -> Weighting:
+        """Both, where they speak of the same weight the new one."""
+        alpha, beta = new.content_weight, new.style_weight
+        return Weighting(
+            self.content_weight if alpha is None else alpha,
+            self.style_weight if beta is None else beta,
+            {**self.style_layers, **new.style_layers},
+        )
+
 
 @dataclass(frozen=True)
 class Row:
@@ -88,6 +97,13 @@ class Row:
             style_layers={k: new.style_layers.get(k, v) for k, v in self.style_layers.items()},
         )
 
+    @property
+    def weighs_something(self) -> bool:
+        """Whether there is a content or a style loss whose weight is not 0."""
+        alpha = self.content_weight * sum(self.content_layers.values())
+        beta = self.style_weight * sum(self.style_layers.values())
+        return alpha > 0 or beta > 0
+
     def check(self) -> None:
         """Raise ``ValueError`` for a row that asks for nothing or for something impossible."""
         weights = {
@@ -99,9 +115,7 @@ class Row:
             weights |= {f"the weight of {layer}": value for layer, value in layers.items()}
         for name, value in weights.items():
             checks.weight(name, value)
-        alpha = self.content_weight * sum(self.content_layers.values())
-        beta = self.style_weight * sum(self.style_layers.values())
-        if alpha == 0 and beta == 0:
+        if not self.weighs_something:
             raise ValueError("all weights are 0: there is nothing to optimize; raise one of them")
         if self.content_layers and self.content is None:
             raise ValueError("content layers are given, but no content picture")

@@ -86,14 +86,14 @@ def minimize(
     levels: list[tuple[int, int, int]] = []
     interrupted = False
     work = 0
-    reweighed: list[tuple[int, Weighting]] = []
+    weighting, reweighed = Weighting(), list[tuple[int, Weighting]]()
     plan = _plan([*coarse, Level(size, lambda: objective)], steps)
     bar = _progress_bar(plan, progress)
     try:
         for level, its_steps in plan:
-            here = level.objective()
-            for _, weighting in reweighed:
-                here.reweigh(weighting)
+            here = _weighed(level.objective(), weighting, level.size == size)
+            if here is None:
+                continue
             images = _at_size(images, level.size)
             mover = _make_optimizer(optimizer, here, images, rates[1], exact)
             at_start = at_start or _named(here.paper_losses(mover.terms), names)
@@ -114,10 +114,13 @@ def minimize(
                     whole = _at_size(images, size).clone()
                     told = callback(Step(len(history), whole, losses, work / bar.total))
                     if isinstance(told, Weighting):
-                        here.reweigh(told)
-                        mover.refresh()
+                        weighting = weighting.then(told)
                         reweighed.append((len(history), told))
-                        comparable = len(history)
+                        changed = _weighed(here, told, level.size == size)
+                        if changed is None:
+                            break
+                        here, comparable = changed, len(history)
+                        mover.go_on_with(here.evaluate)
                 if tolerance is not None and _has_settled(history[comparable:], tolerance):
                     break
     except KeyboardInterrupt:
@@ -178,6 +181,16 @@ def _plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
     *coarse, full = levels
     each = steps // max(5, 2 * len(coarse))
     return [(level, each) for level in coarse if each] + [(full, steps - each * len(coarse))]
+
+
+def _weighed(objective: Objective, new: Weighting, is_last: bool) -> Objective | None:
+    """The table with other weights; ``None`` for a coarse level of which nothing would count."""
+    try:
+        return objective.reweighed(new)
+    except ValueError:
+        if is_last:
+            raise
+        return None
 
 
 def _named(losses: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:

@@ -70,7 +70,8 @@ class Session:
     @property
     def seconds(self) -> float:
         """How long it has run, or ran, without its pauses."""
-        now = time.monotonic() if self._halted is None else self._halted
+        halted = self._halted  # once: the other thread may change it
+        now = time.monotonic() if halted is None else halted
         return now - self._begun if self._begun else 0.0
 
     @property
@@ -128,7 +129,7 @@ class Session:
             self._end(STOPPED)
         except BaseException as error:
             self.error = error
-            self.message = checks.explain(error) or (
+            self.message = checks.explain(error, options=False) or (
                 f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
                 "please report it"
             )
@@ -142,7 +143,16 @@ class Session:
 
     def _become(self, state: str) -> None:
         self.state = state
-        self._on_change()
+        self._tell(self._on_change)
+
+    @staticmethod
+    def _tell(work: Callable[[], object]) -> None:
+        """Let them do what they like, with the network too, without being paused in it."""
+        token = between_layers.set(None)
+        try:
+            work()
+        finally:
+            between_layers.reset(token)
 
     def _wait_or_end(self) -> None:
         """What happens between two layers: mostly nothing."""
@@ -160,7 +170,7 @@ class Session:
         if self.step is None:
             self._ready, self._first_done = self.seconds, step.done
         self.step = step
-        self._on_step(step)
+        self._tell(lambda: self._on_step(step))
         self._wait_or_end()
         with self._lock:
             new, self._new = self._new, None

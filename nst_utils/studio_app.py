@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
-from PIL import Image
+import torch
 from torch import Tensor
 
 from nst_utils.checks import device as check_device
@@ -44,9 +44,8 @@ def studio(*, blocking: bool | None = None, **settings: Any) -> Studio:
     Raises:
         ValueError: a setting that no run could use, or a picture that is not bundled.
     """
-    if "size" not in settings:
-        on_cpu = check_device(settings.get("device", "auto")).type == "cpu"
-        settings["size"] = 256 if on_cpu else 512
+    on_cpu = check_device(settings.get("device", "auto")).type == "cpu"
+    settings.setdefault("size", 256 if on_cpu else 512)
     known = Recipe.__dataclass_fields__
     for name in settings:
         if name not in known:
@@ -63,14 +62,15 @@ class Studio:
     """What :func:`studio` shows. ``close()`` ends its run and takes it off the page.
 
     Attributes:
-        recipe: what the picture was, or is being, made with.
         image: (1, 3, H, W), the picture so far, or ``None``.
+        recipe: what it was made with.
         session: the last run, or ``None``.
     """
 
     def __init__(self, recipe: Recipe, blocking: bool) -> None:
-        self.recipe = recipe
+        self.recipe = self._running = recipe
         self.image: Tensor | None = None
+        self._photo = self._painting = torch.zeros(1, 3, 1, 1)
         self.session: Session | None = None
         self._blocking = blocking
         self._film_steps: set[int] = set()
@@ -131,17 +131,17 @@ class Studio:
     def _start(self) -> None:
         if self._is_live:
             return self._say("A run is going on. Stop it first; the picture stays.")
+        pictures = self.controls.pictures
         try:
-            self.recipe = self.controls.recipe
-            so_far, pictures = self.image, self.controls.pictures
-            self.stage.begin(f"{self.recipe.content} in the style of {self.recipe.style}")
-            self.stage.show_photo(self.recipe.picture(self.recipe.content, pictures))
-            self.panels.begin(self.recipe, self.recipe.picture(self.recipe.style, pictures))
+            recipe = self.controls.recipe
+            self._photo = recipe.picture(recipe.content, pictures)
+            self._painting = recipe.picture(recipe.style, pictures)
         except (ValueError, OSError) as error:
             return self._say(f"This cannot be started: {error}.")
-        self._film_steps = set(spread(quick_steps(self.recipe.steps), FILM))
-        self._saved.value = ""
-        self.session = Session(self.recipe.run(pictures, so_far), self._on_step, self._on_change)
+        if self.image is None:
+            self.stage.show_photo(self._photo)
+        self._running = recipe
+        self.session = Session(recipe.run(pictures, self.image), self._on_step, self._on_change)
         self.session.run_here() if self._blocking else self.session.start()
         return None
 
@@ -164,22 +164,31 @@ class Studio:
     def _reweigh(self) -> None:
         """Bring the controls' weights to the picture that is being painted."""
         wanted = self.controls.recipe
-        if self._is_live and self.session is not None and wanted.preset == self.recipe.preset:
-            self.recipe = replace(self.recipe, ratio=wanted.ratio, factors=wanted.factors)
-            self.session.reweigh(self.recipe.weighting)
-            self.panels.reweigh(self.recipe)
+        if self._is_live and self.session is not None and wanted.preset == self._running.preset:
+            self._running = replace(self._running, ratio=wanted.ratio, factors=wanted.factors)
+            self.session.reweigh(self._running.weighting)
+            self.panels.reweigh(self._running)
             self._say(f"From here on with other weights; alpha/beta is {wanted.ratio:.2g}.")
 
     def _on_step(self, step: Step) -> None:
         """In the working thread."""
         if step.number == 1:
-            self._say("Painting. Move alpha/beta or the weight of a style layer, and watch.")
-        self.image = step.images.cpu()
+            self._begin()
+        self.image, self.recipe = step.images.cpu(), self._running
         self.panels.take(step)
         if step.number in self._film_steps:
             self.stage.keep(step.number, self.image)
         self._preview.try_call(lambda: self._show(self.image))
         self.panels.show_if_time(self.image)
+
+    def _begin(self) -> None:
+        """The first step is made: what was there before can go."""
+        recipe = self._running
+        self._film_steps = set(spread(quick_steps(recipe.steps), FILM))
+        self._saved.value = ""
+        self.stage.begin(f"{recipe.content} in the style of {recipe.style}", self._photo)
+        self.panels.begin(recipe, self._painting)
+        self._say("Painting. Move alpha/beta or the weight of a style layer, and watch.")
 
     def _show(self, image: Tensor | None) -> None:
         session = self.session
@@ -188,7 +197,7 @@ class Studio:
         self.stage.show(image)
         self.panels.show_shares()
         self._progress.value = session.step.done
-        steps = quick_steps(self.recipe.steps)
+        steps = quick_steps(self._running.steps)
         left = session.seconds_left
         until = f", {_minutes(left)} left" if left and session.is_live else ""
         device = session.step.images.device.type
@@ -232,7 +241,7 @@ class Studio:
         if not self.stage.frames:
             return self._say("There is no film yet. Press Start.")
         buffer = io.BytesIO()
-        write_gif([Image.open(io.BytesIO(data)) for _, data in self.stage.frames], buffer)
+        write_gif(self.stage.film_pictures, buffer)
         note = f"{len(self.stage.frames)} pictures."
         self._saved.value = save(self.recipe, buffer.getvalue(), "gif", note)
         return None

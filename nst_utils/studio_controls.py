@@ -11,7 +11,18 @@ from torch import Tensor
 
 from nst_utils.architectures import ARCHITECTURES
 from nst_utils.presets import PRESETS, preset
-from nst_utils.recipes import SO_FAR, Recipe, of_preset, read_png
+from nst_utils.recipes import (
+    LEAST_RATIO,
+    MAX_FACTOR,
+    MAX_RATIO,
+    MAX_SEED,
+    MAX_STEPS,
+    MAX_TV,
+    SO_FAR,
+    Recipe,
+    of_preset,
+    read_png,
+)
 from nst_utils.studio_pictures import PictureChoice, clear, named, uploads
 
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
@@ -36,12 +47,18 @@ class Controls:
     ) -> None:
         self._say, self._on_weights = say, on_weights
         self._filling = False
-        self.content = PictureChoice("Photograph", "nst-content", _CONTENTS, say)
-        self.style = PictureChoice("Painting", "nst-style", _STYLES, say)
+        self.pictures: dict[str, Tensor] = {}  # the uploaded ones
+        self.content = PictureChoice("Photograph", "nst-content", _CONTENTS, self.pictures, say)
+        self.style = PictureChoice("Painting", "nst-style", _STYLES, self.pictures, say)
         self._preset = self._labeled(widgets.Dropdown, "Preset", "nst-preset", options=[*PRESETS])
         self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size", options=[*SIZES])
         self._ratio = self._labeled(
-            widgets.FloatLogSlider, "alpha/beta", "nst-ratio", min=-6, max=4, step=0.05
+            widgets.FloatLogSlider,
+            "alpha/beta",
+            "nst-ratio",
+            min=LEAST_RATIO,
+            max=MAX_RATIO,
+            step=0.05,
         )
         self._ratio.readout_format = ".2g"
         self._factors: dict[str, widgets.FloatSlider] = {}
@@ -49,9 +66,11 @@ class Controls:
         self._content_layer = self._labeled(widgets.Dropdown, "Content layer", "nst-content-layer")
         starts = ["noise", "content", "style", SO_FAR]
         self._init = self._labeled(widgets.Dropdown, "Start from", "nst-init", options=starts)
-        self._tv = self._labeled(widgets.BoundedFloatText, "Smoothing (TV)", "nst-tv", max=1e9)
-        self._steps = self._labeled(widgets.BoundedIntText, "Steps", "nst-steps", min=1, max=100000)
-        self._seed = self._labeled(widgets.BoundedIntText, "Seed", "nst-seed", max=2**31)
+        self._tv = self._labeled(widgets.BoundedFloatText, "Smoothing (TV)", "nst-tv", max=MAX_TV)
+        self._steps = self._labeled(
+            widgets.BoundedIntText, "Steps", "nst-steps", min=1, max=MAX_STEPS
+        )
+        self._seed = self._labeled(widgets.BoundedIntText, "Seed", "nst-seed", max=MAX_SEED)
         self._device = self._labeled(widgets.Dropdown, "Device", "nst-device", options=devices())
         self._open = widgets.FileUpload(accept=".png", description="Open a saved picture")
         self._open.layout.width = "auto"
@@ -87,11 +106,6 @@ class Controls:
         return widgets.VBox([self._ratio, hint, layers])
 
     @property
-    def pictures(self) -> dict[str, Tensor]:
-        """The uploaded ones."""
-        return self.content.uploaded | self.style.uploaded
-
-    @property
     def recipe(self) -> Recipe:
         """What the controls say now."""
         return Recipe(
@@ -111,6 +125,9 @@ class Controls:
 
     def fill(self, recipe: Recipe) -> None:
         """Let the controls say that; ``ValueError`` where a picture of it is not here."""
+        for choice, name in ((self.content, recipe.content), (self.style, recipe.style)):
+            if not choice.has(name):
+                raise ValueError(f"the picture {name} is not here; upload it first")
         self.content.choose(recipe.content)
         self.style.choose(recipe.style)
         self._filling = True
@@ -142,7 +159,7 @@ class Controls:
 
     def _factor_slider(self, layer: str) -> widgets.FloatSlider:
         slider = self._labeled(
-            widgets.FloatSlider, layer, f"nst-factor-{layer}", value=1, max=10, step=0.1
+            widgets.FloatSlider, layer, f"nst-factor-{layer}", value=1, max=MAX_FACTOR, step=0.1
         )
         slider.observe(self._weights_moved, "value")
         return slider
@@ -157,6 +174,7 @@ class Controls:
             own = {"content": self.content.value, "style": self.style.value}
             own |= {"size": self._size.value, "seed": self._seed.value}
             self.fill(of_preset(change["new"], **own, device=self._device.value))
+            self._on_weights()
 
     def _take_recipe(self, change: dict[str, Any]) -> None:
         for name, content in uploads(change):
@@ -165,6 +183,7 @@ class Controls:
             except ValueError as error:
                 self._say(f"Not opened: {error}.")
             else:
+                self._on_weights()
                 self._say(f"The controls say what {name} was made with.")
         if change["new"]:
             clear(self._open)

@@ -31,7 +31,9 @@ def save(recipe: Recipe, data: bytes, kind: str, note: str) -> str:
 
 def free_name(recipe: Recipe, kind: str) -> Path:
     """``chenonceau-great-wave-1.png``, or with the next number that is free."""
-    parts = [re.sub(r"[^\w-]+", "-", Path(name).stem) for name in (recipe.content, recipe.style)]
+    parts = [
+        re.sub(r"[^\w-]+", "-", Path(name).stem)[:60] for name in (recipe.content, recipe.style)
+    ]
     number = 1
     while (path := Path(f"{'-'.join(parts)}-{number}.{kind}")).exists():
         number += 1

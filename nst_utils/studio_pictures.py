@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -41,13 +42,19 @@ class PictureChoice:
 
     Args:
         title: heading. css: a class of its own. kinds: of bundled pictures.
+        uploaded: where uploads go, by name; other choices may put theirs there, too.
         say: is told what became of an upload, in a sentence.
     """
 
     def __init__(
-        self, title: str, css: str, kinds: tuple[str, ...], say: Callable[[str], object]
+        self,
+        title: str,
+        css: str,
+        kinds: tuple[str, ...],
+        uploaded: dict[str, Tensor],
+        say: Callable[[str], object],
     ) -> None:
-        self.uploaded: dict[str, Tensor] = {}
+        self._uploaded = uploaded
         self._say, self._css, self._kinds = say, css, kinds
         self.radio = widgets.RadioButtons(layout={"width": "auto", "min_width": "0"})
         self._style = widgets.HTML()
@@ -71,9 +78,7 @@ class PictureChoice:
         return str(self.radio.value)
 
     def choose(self, name: str) -> None:
-        """Choose a picture; ``ValueError`` where it is not there."""
-        if name not in self._thumbnails:
-            raise ValueError(f"the picture {name} is not here; upload it first")
+        """Choose a picture that is there."""
         self.radio.value = name
 
     def _add(self, name: str, picture: Tensor) -> None:
@@ -90,6 +95,18 @@ class PictureChoice:
         self.radio.options = list(self._thumbnails)
         self.radio.value = chosen or name
 
+    def has(self, name: str) -> bool:
+        """Whether that picture can be chosen."""
+        return name in self._thumbnails
+
+    def _own_name(self, name: str) -> str:
+        """The name, or with a number where another choice has another picture of that name."""
+        path, number = Path(name), 1
+        while name in self._uploaded and not self.has(name):
+            number += 1
+            name = f"{path.stem}-{number}{path.suffix}"
+        return name
+
     def _take_upload(self, change: dict[str, Any]) -> None:
         for name, content in uploads(change):
             try:
@@ -97,7 +114,8 @@ class PictureChoice:
             except (ValueError, OSError) as error:
                 self._say(f"Not taken: {error}.")
                 continue
-            self.uploaded[name] = resize(picture, min(_LARGEST, max(picture.shape[2:])))
+            name = self._own_name(name)
+            self._uploaded[name] = resize(picture, min(_LARGEST, max(picture.shape[2:])))
             self._add(name, picture)
             self.radio.value = name
             self._say(f"{name} is here, {picture.shape[3]}x{picture.shape[2]} px.")

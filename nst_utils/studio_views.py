@@ -88,9 +88,9 @@ class Stage:
         self.film.observe(lambda change: self.draw(), "value")
         self.sliders = widgets.VBox([self.compare, self.film, self.frame])
 
-    def begin(self, about: str) -> None:
+    def begin(self, about: str, photo: Tensor) -> None:
         """A new run; ``about`` says what it paints."""
-        self.frames, self._photo, self._now, self._about = [], None, None, about
+        self.frames, self._photo, self._now, self._about = [], to_pil(photo), None, about
 
     @property
     def is_live(self) -> bool:
@@ -98,11 +98,9 @@ class Stage:
         return bool(self.film.value == FILM or not self.frames)
 
     def show_photo(self, photo: Tensor) -> None:
-        """What the picture is compared with."""
+        """The photograph, until there is a picture."""
         self._photo = to_pil(photo)
-        if self._now is None:
-            image = image_html(to_jpeg(self._photo), "jpeg", "the photograph", self._width)
-            self.picture.value = image
+        self.picture.value = image_html(to_jpeg(self._photo), "jpeg", "the photograph", self._width)
 
     def show(self, image: Tensor) -> None:
         """The picture now, (1, 3, H, W)."""
@@ -113,6 +111,11 @@ class Stage:
     def keep(self, number: int, image: Tensor) -> None:
         """Add the picture after that step to the film."""
         self.frames.append((number, to_jpeg(to_pil(image))))
+
+    @property
+    def film_pictures(self) -> list[Image.Image]:
+        """The film, decoded."""
+        return [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self.frames]
 
     @property
     def _width(self) -> int:

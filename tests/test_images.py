@@ -651,3 +651,41 @@ def test_quick_mode_loads_small_pictures(
 ) -> None:
     monkeypatch.setenv("NST_QUICK", "1")
     assert max(load_image("chelsea", 512).shape) == 96
+
+
+def upload(content: bytes, name: str | None = None) -> io.BytesIO:
+    """An open file as a form gives it, read to its end."""
+    file = io.BytesIO(content)
+    if name is not None:
+        file.name = name
+    file.seek(0, io.SEEK_END)
+    return file
+
+
+@pytest.mark.parametrize("name", [None, "mine.png"])
+@pytest.mark.parametrize("size", [None, 32, (10, 12)])
+def test_an_open_file_is_a_picture_too(
+    name: str | None, size: int | tuple[int, int] | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    noisy().save(path)
+    expected = load_image(path, size)
+    assert torch.equal(load_image(upload(path.read_bytes(), name), size), expected)
+    with path.open("rb") as file:
+        assert torch.equal(load_image(file, size), expected)
+        assert not file.closed
+        assert torch.equal(load_image(file, size), expected), "it cannot be read twice"
+
+
+@pytest.mark.parametrize("name", BAD_PICTURES)
+def test_a_bad_open_file_is_refused_by_its_name_if_it_has_one(name: str, tmp_path: Path) -> None:
+    path = make_bad_picture(name, tmp_path)
+    is_file = len(name) < 256 and path.is_file()  # not a folder, a pipe, or nothing at all
+    content = path.read_bytes() if is_file else b""
+    complaint = BAD_PICTURES[name][1] if is_file else "is empty"
+    for called in (name, None):
+        with pytest.raises(ValueError, match=complaint) as caught:
+            load_image(upload(content, called))
+        assert str(caught.value).startswith(called or "the picture")
+        assert "\n" not in str(caught.value)
+        assert "0x" not in str(caught.value)
