@@ -14,7 +14,6 @@ from torch import Tensor
 from nst_utils import checks
 from nst_utils.architectures import ARCHITECTURES
 from nst_utils.arguments import INITS
-from nst_utils.backbones import NETWORKS
 from nst_utils.images import check_output, load_image, samples, save_image
 from nst_utils.networks import Network, check_layers
 from nst_utils.paths import check_writable, user_path, write_whole
@@ -32,11 +31,9 @@ def _overrides(args: Namespace, names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}
 
 
-def _network_settings(args: Namespace) -> dict[str, Any]:
+def _network_options(args: Namespace) -> dict[str, Any]:
     given = _overrides(args, ("network", "weights", "pooling", "precision"))
-    if args.plain:
-        given["normalized"] = False
-    return preset(args.preset).network_settings(**given)
+    return given | ({"normalized": False} if args.plain else {})
 
 
 def _network_name(args: Namespace) -> str:
@@ -44,7 +41,7 @@ def _network_name(args: Namespace) -> str:
 
 
 def _network(args: Namespace) -> Network:
-    return NETWORKS[_network_name(args)](**_network_settings(args))
+    return preset(args.preset).build_network(**_network_options(args))
 
 
 def _check_layers(args: Namespace, *lists: Sequence[str]) -> None:
@@ -150,7 +147,8 @@ def _report(args: Namespace, result: Result) -> dict[str, Any]:
     pictures = {k: asked[k] for k in files if k in asked}
     if len(asked.get("style", [])) == 1:
         pictures["style"] = asked["style"][0]
-    config = asked | result.settings | pictures | _network_settings(args)
+    of_network = preset(args.preset).network_settings(**_network_options(args))
+    config = asked | result.settings | pictures | of_network
     config["network"] = _network_name(args)
     report: dict[str, Any] = {
         "config": config | {"network_description": result.settings["network"]},

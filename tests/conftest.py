@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils import cli, commands
+from nst_utils import cli, presets
 
 
 def pytest_configure() -> None:
@@ -89,5 +89,5 @@ def shared_net(net: nst.Network, monkeypatch: pytest.MonkeyPatch) -> list[dict[s
         asked.append(settings)
         return net
 
-    monkeypatch.setattr(commands, "NETWORKS", {"vgg19": builder})
+    monkeypatch.setattr(presets, "NETWORKS", {"vgg19": builder})
     return asked

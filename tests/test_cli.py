@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils import cli, commands, networks, runs
+from nst_utils import cli, commands, networks, presets, runs
 from nst_utils.optimizers import LBFGS
 from nst_utils.presets import PRESETS
 
@@ -395,7 +395,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("long work started before the input was checked")
 
-    monkeypatch.setattr(commands, "NETWORKS", {"vgg19": refuse})
+    monkeypatch.setattr(presets, "NETWORKS", {"vgg19": refuse})
     monkeypatch.setattr(networks.Network, "forward", refuse)
     monkeypatch.setattr(runs, "LBFGS", refuse)
     monkeypatch.setattr(runs, "Adam", refuse)

@@ -31,11 +31,8 @@ NAMES = [
     "07_variations",
     "08_studio",
 ]
-UNWRITTEN = ("08_studio",)  # only its place is kept so far
-WRITTEN = [path for path in NOTEBOOKS if path.stem not in UNWRITTEN]
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-every_written_one = pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -94,7 +91,7 @@ def test_a_notebook_was_run_top_to_bottom_without_errors(path: Path) -> None:
     assert "NST_QUICK is set" not in path.read_text(encoding="utf-8")
 
 
-@every_written_one
+@every_notebook
 def test_a_notebook_is_small_and_its_cells_are_short(path: Path) -> None:
     assert path.stat().st_size < 2_000_000
     run = cells(path, "code")
@@ -123,7 +120,7 @@ def test_every_picture_has_its_caption_below(path: Path) -> None:
             assert len(caption) > 20
 
 
-@every_written_one
+@every_notebook
 def test_the_finished_picture_stands_at_the_beginning(path: Path) -> None:
     opening = load(path)["cells"][0]
     ((alt, target),) = re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", source(opening))
@@ -134,7 +131,7 @@ def test_the_finished_picture_stands_at_the_beginning(path: Path) -> None:
     assert 600 <= picture.width <= 900
 
 
-@every_written_one
+@every_notebook
 def test_figures_are_committed_at_a_size_where_they_can_be_judged(path: Path) -> None:
     """384 px at least for each panel of the finished figure."""
     (cell,) = [c for c in cells(path, "code") if "finished" in c["metadata"].get("tags", [])]
@@ -143,7 +140,7 @@ def test_figures_are_committed_at_a_size_where_they_can_be_judged(path: Path) ->
     assert Image.open(io.BytesIO(base64.b64decode(encoded))).width >= columns * 384
 
 
-@every_written_one
+@every_notebook
 def test_exercises_have_collapsed_solutions_one_for_each(path: Path) -> None:
     last = "\n".join(source(cell) for cell in cells(path, "markdown")[-2:])
     exercises, _, solutions = last.partition("<details><summary>Solutions</summary>")
@@ -153,7 +150,7 @@ def test_exercises_have_collapsed_solutions_one_for_each(path: Path) -> None:
     assert asked == solved
 
 
-@every_written_one
+@every_notebook
 def test_it_says_which_settings_are_the_papers_and_which_are_not(path: Path) -> None:
     text = "\n".join(source(cell) for cell in cells(path, "markdown"))
     assert "**Which settings are the paper's?**" in text
@@ -175,7 +172,7 @@ def test_every_name_of_the_package_exists(path: Path) -> None:
         assert hasattr(nst, name), name
 
 
-@every_written_one
+@every_notebook
 def test_some_cells_hold_numbers_that_are_checked(path: Path) -> None:
     tags = [tag for cell in cells(path, "code") for tag in cell["metadata"].get("tags", [])]
     assert "nbval-check-output" in tags
