@@ -178,8 +178,12 @@ class Studio:
         self.panels.take(step)
         if step.number in self._film_steps:
             self.stage.keep(step.number, self.image)
+        if step.number == 1:
+            self._show(self.image)
         self._preview.try_call(lambda: self._show(self.image))
         self.panels.show_if_time(self.image)
+        if step.number == 1:
+            self._say("Painting. Move alpha/beta or the weight of a style layer, and watch.")
 
     def _begin(self) -> None:
         """The first step is made: what was there before can go."""
@@ -188,7 +192,6 @@ class Studio:
         self._saved.value = ""
         self.stage.begin(f"{recipe.content} in the style of {recipe.style}", self._photo)
         self.panels.begin(recipe, self._painting)
-        self._say("Painting. Move alpha/beta or the weight of a style layer, and watch.")
 
     def _show(self, image: Tensor | None) -> None:
         session = self.session

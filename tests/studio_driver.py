@@ -90,6 +90,15 @@ class Driver:
         session = self.studio.session
         return session.step.number if session and session.step else 0
 
+    def send(self, css: str, name: str, content: bytes) -> None:
+        """Upload a file, in the way of the ipywidgets that is installed."""
+        file = upload(name, content)
+        if isinstance(self[css].value, dict):  # ipywidgets 7
+            self[css].set_trait("value", {name: {**file[0], "metadata": {"name": name}}})
+        else:
+            self[css].value = file
+        assert not self[css].value, "the same file cannot be chosen again"
+
     def click(self, name: str) -> None:
         self[f"nst-{name}"].click()
 
@@ -97,7 +106,7 @@ class Driver:
         """Start a run, and wait for its first step."""
         self["nst-steps"].value = steps
         self.click("start")
-        assert comes_true(lambda: self.number >= 1), self.says
+        assert comes_true(lambda: "Painting" in self.says), self.says
 
     def paint(self) -> None:
         """Start a run, and wait for its end."""
