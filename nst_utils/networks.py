@@ -116,7 +116,8 @@ class Network(nn.Module):
             x = self._steps[layer](x)
             if pulse is not None:
                 pulse()
-                if x.requires_grad:  # on the way back, too
+                # On the way back, too; not on a GPU, where one thread goes back for everybody.
+                if x.requires_grad and x.device.type == "cpu":
                     x.register_hook(lambda _: pulse())
             if layer in wanted:
                 responses[layer] = x.float() if dtype == torch.bfloat16 else x

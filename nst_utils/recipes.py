@@ -1,6 +1,6 @@
 """Everything that decides a picture, as plain values: kept in the picture's file, and read from it.
 
-A recipe is what the controls of :mod:`nst_utils.studio` say.
+A recipe is what the controls of :mod:`nst_utils.studio_app` say.
 """
 
 from __future__ import annotations

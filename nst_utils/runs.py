@@ -93,6 +93,7 @@ def minimize(
         for level, its_steps in plan:
             here = _weighed(level.objective(), weighting, level.size == size)
             if here is None:
+                bar.total -= its_steps * level.size[0] * level.size[1]
                 continue
             images = _at_size(images, level.size)
             mover = _make_optimizer(optimizer, here, images, rates[1], exact)
@@ -123,6 +124,7 @@ def minimize(
                         mover.go_on_with(here.evaluate)
                 if tolerance is not None and _has_settled(history[comparable:], tolerance):
                     break
+            bar.total -= (its_steps - number) * level.size[0] * level.size[1]  # left early
     except KeyboardInterrupt:
         if not at_start:
             raise

@@ -1,6 +1,6 @@
 """A run in a thread of its own: paused, resumed, stopped and given other weights while it goes on.
 
-No widgets here; :mod:`nst_utils.studio` shows what happens.
+No widgets here; :mod:`nst_utils.studio_app` shows what happens.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 
@@ -128,7 +129,9 @@ class Session:
         except KeyboardInterrupt:  # before the first step
             self._end(STOPPED)
         except BaseException as error:
-            self.error = error
+            # The frames of the failed run hold its memory, which the next one may need.
+            traceback.clear_frames(error.__traceback__)
+            self.error = error.with_traceback(None)
             self.message = checks.explain(error, options=False) or (
                 f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
                 "please report it"

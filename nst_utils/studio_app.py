@@ -20,14 +20,14 @@ from nst_utils.results import Step
 from nst_utils.sessions import FAILED, FINISHED, PAUSED, RUNNING, Session
 from nst_utils.studio_controls import Controls
 from nst_utils.studio_files import save
-from nst_utils.studio_page import CSS, one_for_each_cell
+from nst_utils.studio_page import CSS, close_all, close_those_of_this_cell, remember
 from nst_utils.studio_panels import Panels
-from nst_utils.studio_views import FILM, Stage, Throttle
+from nst_utils.studio_views import FILM, Stage, Throttle, minutes
 
 _COLAB_NOTE = (
     "<p>Here a run keeps the notebook busy until it ends: to stop it, interrupt the runtime "
-    "(Ctrl-M I). Then move a slider, choose to start from the <em>picture so far</em>, and press "
-    "Start.</p>"
+    "(Ctrl-M I). Then move a slider, choose under <em>More settings</em> to start from the "
+    "<em>picture so far</em>, and press Start.</p>"
 )
 
 
@@ -44,6 +44,7 @@ def studio(*, blocking: bool | None = None, **settings: Any) -> Studio:
     Raises:
         ValueError: a setting that no run could use, or a picture that is not bundled.
     """
+    close_those_of_this_cell()
     on_cpu = check_device(settings.get("device", "auto")).type == "cpu"
     settings.setdefault("size", 256 if on_cpu else 512)
     known = Recipe.__dataclass_fields__
@@ -54,7 +55,7 @@ def studio(*, blocking: bool | None = None, **settings: Any) -> Studio:
         of_preset(settings.pop("preset", "paper"), **settings),
         "google.colab" in sys.modules if blocking is None else blocking,
     )
-    one_for_each_cell(made)
+    remember(made)
     return made
 
 
@@ -89,12 +90,16 @@ class Studio:
         self._say("Choose a photograph and a painting, then press Start.")
 
     def _layout(self) -> widgets.Widget:
-        start, stop = self._button("Start", self._start), self._button("Stop", self._stop)
+        self._start_button = start = self._button("Start", self._start)
         start.button_style = "primary"
         self._pause_button = self._button("Pause", self._pause)
+        stop = self._button("Stop", self._stop)
         save = self._button("Save picture", self._save_picture)
         film = self._button("Save film", self._save_film)
-        row = [start, *([] if self._blocking else [self._pause_button, stop]), save, film]
+        if self._blocking:
+            for each in (self._pause_button, stop):
+                each.layout.display = "none"
+        row = [start, self._pause_button, stop, save, film]
         buttons = widgets.HBox(row)
         buttons.add_class("nst-buttons")
         notes = [widgets.HTML(_COLAB_NOTE)] if self._blocking else []
@@ -168,7 +173,12 @@ class Studio:
             self._running = replace(self._running, ratio=wanted.ratio, factors=wanted.factors)
             self.session.reweigh(self._running.weighting)
             self.panels.reweigh(self._running)
-            self._say(f"From here on with other weights; alpha/beta is {wanted.ratio:.2g}.")
+            moved = [f", {k} times {v:.1f}" for k, v in wanted.factors.items() if v != 1]
+            self._say(f"From here on alpha/beta is {wanted.ratio:.2g}{''.join(moved)}.")
+        elif self._is_live:
+            self._say(
+                f"The run goes on with the preset {self._running.preset}. This is for the next."
+            )
 
     def _on_step(self, step: Step) -> None:
         """In the working thread."""
@@ -178,8 +188,6 @@ class Studio:
         self.panels.take(step)
         if step.number in self._film_steps:
             self.stage.keep(step.number, self.image)
-        if step.number == 1:
-            self._show(self.image)
         self._preview.try_call(lambda: self._show(self.image))
         self.panels.show_if_time(self.image)
         if step.number == 1:
@@ -190,6 +198,7 @@ class Studio:
         recipe = self._running
         self._film_steps = set(spread(quick_steps(recipe.steps), FILM))
         self._saved.value = ""
+        self._preview = Throttle(rate=5, share=0.1)
         self.stage.begin(f"{recipe.content} in the style of {recipe.style}", self._photo)
         self.panels.begin(recipe, self._painting)
 
@@ -197,15 +206,15 @@ class Studio:
         session = self.session
         if session is None or session.step is None or image is None:
             return
-        self.stage.show(image)
+        self.stage.show(session.step.number, image)
         self.panels.show_shares()
         self._progress.value = session.step.done
         steps = quick_steps(self._running.steps)
         left = session.seconds_left
-        until = f", {_minutes(left)} left" if left and session.is_live else ""
+        until = f", {minutes(left)} left" if left and session.is_live else ""
         device = session.step.images.device.type
         self._where.value = (
-            f"<p>Step {session.step.number} of {steps}, {_minutes(session.seconds)}{until}; "
+            f"<p>Step {session.step.number} of {steps}, {minutes(session.seconds)}{until}; "
             f"{image.shape[3]}x{image.shape[2]} px, {device}</p>"
         )
 
@@ -215,6 +224,8 @@ class Studio:
         if session is None:
             return
         number = session.step.number if session.step else 0
+        # Where the notebook is kept busy, a second press would begin another run after this one.
+        self._start_button.disabled = self._blocking and session.is_live
         self._pause_button.description = "Resume" if session.state == PAUSED else "Pause"
         if session.state == RUNNING:
             what = f"Going on from step {number}." if number else "Preparing the network..."
@@ -224,7 +235,7 @@ class Studio:
             what = f"This did not work: {session.message}."
         else:
             ending = "Finished" if session.state == FINISHED else "Stopped"
-            what = f"{ending} after {number} steps, {_minutes(session.seconds)}."
+            what = f"{ending} after {number} steps, {minutes(session.seconds)}."
         self._say(what)
         if session.state != RUNNING:
             self._show(self.image if number else None)
@@ -245,7 +256,7 @@ class Studio:
             return self._say("There is no film yet. Press Start.")
         buffer = io.BytesIO()
         write_gif(self.stage.film_pictures, buffer)
-        note = f"{len(self.stage.frames)} pictures."
+        note = f"{len(self.stage.film_pictures)} pictures."
         self._saved.value = save(self.recipe, buffer.getvalue(), "gif", note)
         return None
 
@@ -253,8 +264,4 @@ class Studio:
         """End the run, if one is going on, and take the studio off the page."""
         if self.session is not None:
             self.session.stop(wait=10.0)
-        self.widget.close()
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        close_all(self.widget)

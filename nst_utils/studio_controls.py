@@ -23,12 +23,12 @@ from nst_utils.recipes import (
     of_preset,
     read_png,
 )
+from nst_utils.studio_page import Section, wide
 from nst_utils.studio_pictures import PictureChoice, clear, named, uploads
 
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
 _CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
 _LABEL = {"description_width": "8em"}
-_WIDE = widgets.Layout(width="auto", min_width="0")
 
 
 class Controls:
@@ -62,7 +62,7 @@ class Controls:
         )
         self._ratio.readout_format = ".2g"
         self._factors: dict[str, widgets.FloatSlider] = {}
-        self._factor_box = widgets.VBox(layout=_WIDE)
+        self._factor_box = widgets.VBox(layout=wide())
         self._content_layer = self._labeled(widgets.Dropdown, "Content layer", "nst-content-layer")
         starts = ["noise", "content", "style", SO_FAR]
         self._init = self._labeled(widgets.Dropdown, "Start from", "nst-init", options=starts)
@@ -83,27 +83,23 @@ class Controls:
 
     @staticmethod
     def _labeled(kind: Any, label: str, css: str, **options: Any) -> Any:
-        widget = kind(description=label, style=_LABEL, layout=_WIDE, **options)
+        widget = kind(description=label, style=_LABEL, layout=wide(), **options)
         widget.add_class(css)
         return widget
 
     def _layout(self) -> widgets.Widget:
         parts = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
-        more = widgets.Accordion([widgets.VBox(parts, layout=_WIDE)])
-        more.set_title(0, "More settings, and pictures saved before")
-        more.selected_index = None
-        chosen = [self._preset, self._size, self._steps, more]
+        more = Section("More settings, and pictures saved before", "nst-more", parts)
+        chosen = [self._preset, self._size, self._steps, more.widget]
         box = widgets.VBox([self.content.widget, self.style.widget, *chosen])
         box.add_class("nst-controls")
         return box
 
     def _live_layout(self) -> widgets.Widget:
-        layers = widgets.Accordion([self._factor_box])
-        layers.set_title(0, "Style layers: how much each counts")
-        layers.selected_index = None
-        layers.add_class("nst-layers")
+        title = "Style layers: how much each counts"
+        layers = Section(title, "nst-layers", [self._factor_box])
         hint = widgets.HTML("<p>To the right more photograph, to the left more painting.</p>")
-        return widgets.VBox([self._ratio, hint, layers])
+        return widgets.VBox([self._ratio, hint, layers.widget])
 
     @property
     def recipe(self) -> Recipe:
@@ -183,8 +179,7 @@ class Controls:
             except ValueError as error:
                 self._say(f"Not opened: {error}.")
             else:
-                self._on_weights()
-                self._say(f"The controls say what {name} was made with.")
+                self._say(f"The controls say what {name} was made with. Start makes it again.")
         if change["new"]:
             clear(self._open)
 

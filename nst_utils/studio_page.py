@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
+
+import ipywidgets as widgets
 
 # Colors are the theme's own, in JupyterLab and Voila, light and dark; elsewhere the page's.
 CSS = """<style>
@@ -31,8 +33,52 @@ CSS = """<style>
 .nst-bars tr { background: none !important; }
 .nst-bars td.nst-bar { width: 60%; padding: 0; }
 .nst-bar div { height: 12px; min-width: 1px; background: var(--jp-brand-color1, #1976d2); }
-.nst-panels { max-width: 100%; }
+button.nst-heading { text-align: left; white-space: normal; height: auto; min-height: 28px; }
 </style>"""
+
+
+def wide() -> dict[str, str]:
+    """The layout of what takes all the room there is, and no more."""
+    return {"width": "auto", "min_width": "0"}
+
+
+class Section:
+    """A heading that opens and closes what is below it.
+
+    A button does it, because the headings of ipywidgets' accordion cannot be reached by keyboard.
+    """
+
+    def __init__(self, title: str, css: str, parts: list[Any], is_open: bool = False) -> None:
+        self._title = title
+        self.button = widgets.ToggleButton(value=is_open, layout=wide())
+        self.button.add_class(css)
+        self.button.add_class("nst-heading")
+        self._content = widgets.VBox(parts, layout=wide())
+        self.button.observe(lambda change: self._show(), "value")
+        self.widget = widgets.VBox([self.button, self._content], layout=wide())
+        self._show()
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.button.value)
+
+    def _show(self) -> None:
+        self.button.description = (
+            "\N{BLACK DOWN-POINTING SMALL TRIANGLE} "
+            if self.is_open
+            else "\N{BLACK RIGHT-POINTING SMALL TRIANGLE} "
+        ) + self._title
+        self._content.layout.display = None if self.is_open else "none"
+
+
+def close_all(widget: Any) -> None:
+    """Close a widget and all in it; the kernel would keep what a page no longer shows."""
+    for child in getattr(widget, "children", ()):
+        close_all(child)
+    for part in ("layout", "style"):
+        if getattr(widget, part, None) is not None:
+            getattr(widget, part).close()
+    widget.close()
 
 
 class Closable(Protocol):
@@ -42,21 +88,25 @@ class Closable(Protocol):
 _cells: dict[str, tuple[str, list[Closable]]] = {}
 
 
-def one_for_each_cell(made: Closable) -> None:
+def close_those_of_this_cell() -> None:
     """Close what an earlier run of the same cell has made: it is no longer on the page.
 
     Its run would go on unseen. Where the front end does not tell which cell is run, nothing is
     closed.
     """
     cell, execution = _running_cell()
-    if not cell:
-        return
     before, studios = _cells.get(cell, ("", []))
-    if before != execution:
+    if cell and before != execution:
+        _cells[cell] = (execution, [])
         for each in studios:
             each.close()
-        studios = []
-    _cells[cell] = (execution, [*studios, made])
+
+
+def remember(made: Closable) -> None:
+    """That this cell has made it."""
+    cell, _ = _running_cell()
+    if cell in _cells:
+        _cells[cell][1].append(made)
 
 
 def _running_cell() -> tuple[str, str]:

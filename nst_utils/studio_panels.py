@@ -10,10 +10,9 @@ from torch import Tensor
 from nst_utils.presets import preset
 from nst_utils.recipes import Recipe
 from nst_utils.results import Step
+from nst_utils.studio_page import Section
 from nst_utils.studio_views import Throttle, composition, curves, grams, image_html, match_table
 from nst_utils.style_match import GramPair, compare_styles
-
-_LOSS, _GRAMS = 0, 1  # the parts of the accordion
 
 
 class Panels:
@@ -36,14 +35,13 @@ class Panels:
         self._layer = widgets.Dropdown(description="Style layer", layout={"width": "auto"})
         self._layer.add_class("nst-gram-layer")
         self._layer.observe(lambda change: self._draw_grams(), "value")
-        loss = widgets.VBox([self._shares, self._curves])
-        gram = widgets.VBox([self._table, self._layer, self._grams])
-        self.widget = widgets.Accordion([loss, gram])
-        self.widget.set_title(_LOSS, "Where the loss comes from")
-        self.widget.set_title(_GRAMS, "Which styles are matched: Gram matrices")
-        self.widget.selected_index = _LOSS
-        self.widget.add_class("nst-panels")
-        self.widget.observe(lambda change: self._opened(), "selected_index")
+        parts = [self._shares, self._curves]
+        self._loss_panel = Section("Where the loss comes from", "nst-loss-panel", parts, True)
+        parts = [self._table, self._layer, self._grams]
+        title = "Which styles are matched: Gram matrices"
+        self._gram_panel = Section(title, "nst-gram-panel", parts)
+        self._gram_panel.button.observe(lambda change: self._opened(), "value")
+        self.widget = widgets.VBox([self._loss_panel.widget, self._gram_panel.widget])
 
     def begin(self, recipe: Recipe, style: Tensor) -> None:
         """A new run; ``style`` is the painting in the size that is used."""
@@ -77,9 +75,9 @@ class Panels:
     def show_if_time(self, image: Tensor) -> None:
         """What costs more to show, now and then; only what is on view."""
         self._image = image
-        if self.widget.selected_index == _LOSS:
+        if self._loss_panel.is_open:
             self._curves_now.try_call(self._draw_curves)
-        elif self.widget.selected_index == _GRAMS:
+        if self._gram_panel.is_open:
             self._grams_now.try_call(self._compare)
 
     def show_all(self, image: Tensor) -> None:
@@ -90,7 +88,7 @@ class Panels:
         self._opened()
 
     def _opened(self) -> None:
-        if self.widget.selected_index == _GRAMS and self._image is not None:
+        if self._gram_panel.is_open and self._image is not None:
             self._compare()
 
     def _draw_curves(self) -> None:

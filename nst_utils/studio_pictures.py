@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nst_utils.images import load_image, resize, samples, to_pil
 
 _THUMBNAIL = 96  # pixels
 _LARGEST = 2048  # pixels; what is uploaded is kept in memory
+_numbers = itertools.count(1)
 
 
 def uploads(change: dict[str, Any]) -> list[tuple[str, bytes]]:
@@ -55,7 +57,9 @@ class PictureChoice:
         say: Callable[[str], object],
     ) -> None:
         self._uploaded = uploaded
-        self._say, self._css, self._kinds = say, css, kinds
+        self._say, self._kinds = say, kinds
+        # Of this one alone: the rules below hold for the whole page.
+        self._own_css = f"{css}-{next(_numbers)}"
         self.radio = widgets.RadioButtons(layout={"width": "auto", "min_width": "0"})
         self._style = widgets.HTML()
         self._thumbnails: dict[str, str] = {}
@@ -72,6 +76,7 @@ class PictureChoice:
         self.widget = widgets.VBox([heading, self._style, self.radio, self._upload])
         self.widget.add_class("nst-pictures")
         self.widget.add_class(css)
+        self.widget.add_class(self._own_css)
 
     @property
     def value(self) -> str:
@@ -86,7 +91,7 @@ class PictureChoice:
         to_pil(resize(picture, _THUMBNAIL)).save(buffer, "JPEG", quality=80)
         self._thumbnails[name] = base64.b64encode(buffer.getvalue()).decode()
         rules = [
-            f".{self._css} label:nth-of-type({i}) "
+            f".{self._own_css} label:nth-of-type({i}) "
             f"{{background-image: url(data:image/jpeg;base64,{data})}}"
             for i, data in enumerate(self._thumbnails.values(), start=1)
         ]

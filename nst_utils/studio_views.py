@@ -36,6 +36,11 @@ class Throttle:
             self._next = now + max(self._wait, (now - begun) / self._share)
 
 
+def minutes(seconds: float) -> str:
+    """A length of time, as one says it."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
 def image_html(data: bytes, kind: str, alt: str, width: int) -> str:
     """A picture with a description, of at most that width; it never jumps while it changes."""
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
@@ -69,7 +74,7 @@ class Stage:
         self.frames: list[tuple[int, bytes]] = []  # step, JPEG
         self._photo: Image.Image | None = None
         self._now: Image.Image | None = None
-        self._about = ""
+        self._about, self._is_kept = "", False
         self.picture = widgets.HTML()
         self.picture.add_class("nst-stage")
         layout = widgets.Layout(width="auto", min_width="0")
@@ -91,6 +96,7 @@ class Stage:
     def begin(self, about: str, photo: Tensor) -> None:
         """A new run; ``about`` says what it paints."""
         self.frames, self._photo, self._now, self._about = [], to_pil(photo), None, about
+        self.film.value = FILM
 
     @property
     def is_live(self) -> bool:
@@ -102,9 +108,10 @@ class Stage:
         self._photo = to_pil(photo)
         self.picture.value = image_html(to_jpeg(self._photo), "jpeg", "the photograph", self._width)
 
-    def show(self, image: Tensor) -> None:
-        """The picture now, (1, 3, H, W)."""
+    def show(self, number: int, image: Tensor) -> None:
+        """The picture after that step, (1, 3, H, W)."""
         self._now = to_pil(image)
+        self._is_kept = bool(self.frames) and self.frames[-1][0] == number
         if self.is_live:
             self.draw()
 
@@ -114,8 +121,9 @@ class Stage:
 
     @property
     def film_pictures(self) -> list[Image.Image]:
-        """The film, decoded."""
-        return [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self.frames]
+        """The film, decoded; its last is the picture now."""
+        kept = [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self.frames]
+        return kept if self._now is None or self._is_kept else [*kept, self._now]
 
     @property
     def _width(self) -> int:

@@ -19,7 +19,6 @@ from nst_utils.images import to_pil
 from nst_utils.studio_views import Throttle
 
 MakeStudio = Callable[..., Driver]
-_GRAMS = 1  # the panel of the Gram matrices
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def test_the_sliders_show_the_photograph_and_the_film(make: MakeStudio) -> None:
 def test_every_picture_has_a_description(make: MakeStudio) -> None:
     studio = make()
     studio.paint()
-    studio["nst-panels"].selected_index = _GRAMS
+    studio["nst-gram-panel"].value = True
     assert len(studio.pictures) >= 3  # the painting, the curves, the Gram matrices
     for picture in studio.pictures:
         assert re.search(r'alt="[^"]{10,}"', picture), picture[:200]
@@ -65,7 +64,7 @@ def test_every_picture_has_a_description(make: MakeStudio) -> None:
 def test_the_gram_matrices_of_the_chosen_layer_are_shown(make: MakeStudio) -> None:
     studio = make()
     studio.paint()
-    studio["nst-panels"].selected_index = _GRAMS
+    studio["nst-gram-panel"].value = True
     layers = list(nst.preset("paper").style_layers)
     assert list(studio["nst-gram-layer"].options) == layers
     assert all(layer in studio.text("nst-match") for layer in layers)
@@ -76,7 +75,7 @@ def test_the_gram_matrices_of_the_chosen_layer_are_shown(make: MakeStudio) -> No
 
 def test_a_run_can_be_paused_and_stopped_while_gram_matrices_are_shown(make: MakeStudio) -> None:
     studio = make()
-    studio["nst-panels"].selected_index = _GRAMS
+    studio["nst-gram-panel"].value = True
     studio.begin()
     studio.click("pause")
     assert comes_true(lambda: "Paused at step" in studio.says)
