@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -200,3 +202,13 @@ def test_closing_ends_the_run(make: MakeStudio) -> None:
         each.studio.close()
         each.studio.close()
     assert quiet()
+
+
+def test_nothing_is_left_of_a_closed_studio() -> None:
+    """However often a cell is run, the kernel keeps no picture of what is no longer shown."""
+    studio = nst.studio(size=32, device="cpu")
+    left = weakref.ref(studio)
+    studio.close()
+    del studio
+    gc.collect()
+    assert left() is None

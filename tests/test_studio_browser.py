@@ -210,8 +210,12 @@ def test_the_keyboard_is_enough(lab: Lab) -> None:
         wait_for(page, ".nst-state", "Finished after 4 steps")
         alt = page.locator(".nst-stage img").get_attribute("alt")
         assert alt == "chelsea in the style of starry-night, the picture now"
-        page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.classList.contains('nst-pause')")
+        tab_to(page, "document.activeElement.classList.contains('nst-layers')")
+        page.keyboard.press("Enter")
+        page.locator(".nst-factor-conv5_1 .noUi-handle").wait_for(state="visible")
+        tab_to(page, "document.activeElement.classList.contains('nst-gram-panel')")
+        page.keyboard.press("Space")
+        wait_for(page, ".nst-match", "conv5_1")
 
 
 @needs_lab

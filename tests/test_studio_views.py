@@ -52,6 +52,26 @@ def test_the_sliders_show_the_photograph_and_the_film(make: MakeStudio) -> None:
     assert studio["nst-stage"].value == now
 
 
+def test_the_next_run_is_seen_wherever_the_film_was_left(make: MakeStudio) -> None:
+    studio = make()
+    studio.paint()
+    studio["nst-film"].value = 3
+    studio.radio("nst-style").value = "great-wave"
+    studio.paint()
+    assert 'alt="chelsea in the style of great-wave, the picture now"' in studio["nst-stage"].value
+
+
+def test_the_film_of_a_stopped_run_ends_with_the_picture(make: MakeStudio) -> None:
+    """Of 100 000 steps none but the first few dozens is a frame."""
+    studio = make()
+    studio.begin()
+    studio.click("stop")
+    studio.ends("Stopped after")
+    film, image = studio.studio.stage.film_pictures, studio.studio.image
+    assert image is not None
+    assert np.array_equal(np.asarray(film[-1]), np.asarray(to_pil(image)))
+
+
 def test_every_picture_has_a_description(make: MakeStudio) -> None:
     studio = make()
     studio.paint()
