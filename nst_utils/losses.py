@@ -198,7 +198,7 @@ def total_variation(images: Tensor, power: int = 2) -> Tensor:
 
     sum_ij |x_(i+1)j - x_ij|^p + |x_i(j+1) - x_ij|^p. With p = 1 that is the anisotropic total
     variation; projects that start from the course CS231n take p = 2, under the same name. It is no
-    part of the paper, which needs "no image prior".
+    part of the paper, which uses no image prior.
 
     Args:
         images: (B, 3, H, W), 0..1. power: 1 or 2.
