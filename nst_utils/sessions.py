@@ -21,7 +21,6 @@ from nst_utils.rows import Weighting
 Run = Callable[[Callback], Result]
 
 RUNNING, PAUSED, FINISHED, STOPPED, FAILED = "running", "paused", "finished", "stopped", "failed"
-_ENDED = (FINISHED, STOPPED, FAILED)
 _live: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
