@@ -1,6 +1,6 @@
 """Does memory grow with the number of runs? 200 transfers in one process.
 
-    python benchmarks/soak.py            # Linux; about five minutes on two cores
+    python benchmarks/soak.py            # Linux; about four minutes on two cores
 
 Runs of changing pictures, sizes, optimizers and numbers of pictures, and now and then a studio that
 is opened, run and closed. Prints the memory of the process after the 10th run and on; ends with
