@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nst_utils import checks
 from nst_utils.architectures import ARCHITECTURES
-from nst_utils.arguments import INITS
+from nst_utils.arguments import INITS, style_table
 from nst_utils.images import load_image, resize, to_pil
 from nst_utils.networks import Network
 from nst_utils.presets import preset
@@ -87,12 +87,8 @@ class Recipe:
     def style_weights(self) -> dict[str, float]:
         """w_l of each style layer."""
         theirs = preset(self.preset)
-        layers = theirs.style_layers
-        weights = theirs.style_layer_weights or (1 / len(layers),) * len(layers)
-        return {
-            layer: weight * self.factors.get(layer, 1.0)
-            for layer, weight in zip(layers, weights, strict=True)
-        }
+        weights = style_table(theirs.style_layers, theirs.style_layer_weights)
+        return {layer: weight * self.factors.get(layer, 1.0) for layer, weight in weights.items()}
 
     @property
     def weighting(self) -> Weighting:

@@ -146,7 +146,8 @@ class Studio:
         if self.image is None:
             self.stage.show_photo(self._photo)
         self._running = recipe
-        self.session = Session(recipe.run(pictures, self.image), self._on_step, self._on_change)
+        loaded = {recipe.content: self._photo, recipe.style: self._painting}
+        self.session = Session(recipe.run(loaded, self.image), self._on_step, self._on_change)
         self.session.run_here() if self._blocking else self.session.start()
         return None
 

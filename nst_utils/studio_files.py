@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from pathlib import Path
 
 from nst_utils.paths import write_whole
 from nst_utils.recipes import Recipe
+from nst_utils.studio_page import data_url
 
 
 def save(recipe: Recipe, data: bytes, kind: str, note: str) -> str:
@@ -24,7 +24,7 @@ def save(recipe: Recipe, data: bytes, kind: str, note: str) -> str:
         where = f"Saved as {html.escape(path.name)} in the notebook's folder."
     except (ValueError, OSError) as error:
         where = f"The notebook's folder takes no file ({html.escape(str(error))})."
-    link = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    link = data_url(data, kind)
     name = html.escape(path.name)
     return f'<p role="status">{where} {note} <a download="{name}" href="{link}">Download it</a></p>'
 

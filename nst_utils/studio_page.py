@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any, Protocol
 
 import ipywidgets as widgets
+from PIL import Image
 
 # Colors are the theme's own, in JupyterLab and Voila, light and dark; elsewhere the page's.
 CSS = """<style>
@@ -35,6 +38,18 @@ CSS = """<style>
 .nst-bar div { height: 12px; min-width: 1px; background: var(--jp-brand-color1, #1976d2); }
 button.nst-heading { text-align: left; white-space: normal; height: auto; min-height: 28px; }
 </style>"""
+
+
+def to_jpeg(picture: Image.Image, quality: int = 88) -> bytes:
+    """A picture for the screen."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """An address that is the picture itself; ``kind`` is jpeg, png or gif."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def wide() -> dict[str, str]:

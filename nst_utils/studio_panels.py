@@ -12,7 +12,7 @@ from nst_utils.recipes import Recipe
 from nst_utils.results import Step
 from nst_utils.studio_page import Section
 from nst_utils.studio_views import Throttle, composition, curves, grams, image_html, match_table
-from nst_utils.style_match import GramPair, compare_styles
+from nst_utils.style_match import GramPair, gram_matrices
 
 
 class Panels:
@@ -25,6 +25,7 @@ class Panels:
         self._recipe = Recipe()
         self._style: Tensor | None = None
         self._image: Tensor | None = None
+        self._targets: dict[str, Tensor] = {}  # the painting's Gram matrices, once wanted
         self._pairs: dict[str, GramPair] = {}
         self._curves_now, self._grams_now = Throttle(1, 0.05), Throttle(1, 0.1)
         self._shares = widgets.HTML()
@@ -47,7 +48,7 @@ class Panels:
         """A new run; ``style`` is the painting in the size that is used."""
         with self._lock:
             self._history, self._last, self._recipe, self._style = [], None, recipe, style
-            self._image, self._pairs = None, {}
+            self._image, self._targets, self._pairs = None, {}, {}
         layers = list(preset(recipe.preset).style_layers)
         if list(self._layer.options) != layers:
             self._layer.options = layers
@@ -103,7 +104,9 @@ class Panels:
             return
         layers = preset(self._recipe.preset).style_layers
         network = self._recipe.network()
-        self._pairs = compare_styles(network, self._image, self._style, layers)
+        self._targets = self._targets or gram_matrices(network, self._style, layers)
+        now = gram_matrices(network, self._image, layers)
+        self._pairs = {layer: GramPair(now[layer], self._targets[layer]) for layer in layers}
         self._table.value = match_table(self._pairs)
         self._draw_grams()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import itertools
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import ipywidgets as widgets
 from torch import Tensor
 
 from nst_utils.images import load_image, resize, samples, to_pil
+from nst_utils.studio_page import data_url, to_jpeg, wide
 
 _THUMBNAIL = 96  # pixels
 _LARGEST = 2048  # pixels; what is uploaded is kept in memory
@@ -39,6 +40,16 @@ def named(name: str, content: bytes) -> io.BytesIO:
     return file
 
 
+def _thumbnail(picture: Tensor) -> str:
+    """A small copy, as an address."""
+    return data_url(to_jpeg(to_pil(resize(picture, _THUMBNAIL)), quality=80), "jpeg")
+
+
+@cache
+def _bundled_thumbnail(name: str) -> str:
+    return _thumbnail(load_image(name, _THUMBNAIL))
+
+
 class PictureChoice:
     """Thumbnails to choose from, as radio buttons, and an upload that adds to them.
 
@@ -60,7 +71,7 @@ class PictureChoice:
         self._say, self._kinds = say, kinds
         # Of this one alone: the rules below hold for the whole page.
         self._own_css = f"{css}-{next(_numbers)}"
-        self.radio = widgets.RadioButtons(layout={"width": "auto", "min_width": "0"})
+        self.radio = widgets.RadioButtons(layout=wide())
         self._style = widgets.HTML()
         self._thumbnails: dict[str, str] = {}
         self._upload = widgets.FileUpload(
@@ -71,7 +82,8 @@ class PictureChoice:
         self._upload.observe(self._take_upload, "value")
         for sample in samples().values():
             if sample.kind in kinds:
-                self._add(sample.name, load_image(sample.name, _THUMBNAIL))
+                self._thumbnails[sample.name] = _bundled_thumbnail(sample.name)
+        self._show()
         heading = widgets.HTML(f"<h3>{title}</h3>")
         self.widget = widgets.VBox([heading, self._style, self.radio, self._upload])
         self.widget.add_class("nst-pictures")
@@ -86,19 +98,17 @@ class PictureChoice:
         """Choose a picture that is there."""
         self.radio.value = name
 
-    def _add(self, name: str, picture: Tensor) -> None:
-        buffer = io.BytesIO()
-        to_pil(resize(picture, _THUMBNAIL)).save(buffer, "JPEG", quality=80)
-        self._thumbnails[name] = base64.b64encode(buffer.getvalue()).decode()
+    def _show(self) -> None:
+        """All thumbnails; what was chosen stays so, at first it is the first."""
         rules = [
-            f".{self._own_css} label:nth-of-type({i}) "
-            f"{{background-image: url(data:image/jpeg;base64,{data})}}"
-            for i, data in enumerate(self._thumbnails.values(), start=1)
+            f".{self._own_css} label:nth-of-type({i}) {{background-image: url({url})}}"
+            for i, url in enumerate(self._thumbnails.values(), start=1)
         ]
         self._style.value = f"<style>{' '.join(rules)}</style>"
-        chosen = self.radio.value
-        self.radio.options = list(self._thumbnails)
-        self.radio.value = chosen or name
+        names = list(self._thumbnails)
+        chosen = self.radio.value or names[0]
+        self.radio.options = names
+        self.radio.value = chosen
 
     def has(self, name: str) -> bool:
         """Whether that picture can be chosen."""
@@ -121,7 +131,8 @@ class PictureChoice:
                 continue
             name = self._own_name(name)
             self._uploaded[name] = resize(picture, min(_LARGEST, max(picture.shape[2:])))
-            self._add(name, picture)
+            self._thumbnails[name] = _thumbnail(picture)
+            self._show()
             self.radio.value = name
             self._say(f"{name} is here, {picture.shape[3]}x{picture.shape[2]} px.")
         if change["new"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import time
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from nst_utils.images import to_pil
 from nst_utils.plotting import Drawing
+from nst_utils.studio_page import data_url, to_jpeg, wide
 from nst_utils.style_match import GramPair, plot_grams
 
 FILM = 48  # positions of the film's slider before its last, which is the picture now
@@ -43,17 +43,10 @@ def minutes(seconds: float) -> str:
 
 def image_html(data: bytes, kind: str, alt: str, width: int) -> str:
     """A picture with a description, of at most that width; it never jumps while it changes."""
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    source = data_url(data, kind)
     style = f"display:block;width:100%;max-width:{width}px;height:auto"
     alt = html.escape(alt)
     return f'<img decoding="sync" alt="{alt}" src="{source}" style="{style}">'
-
-
-def to_jpeg(picture: Image.Image) -> bytes:
-    """For the screen."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
 
 
 def bars_html(rows: Sequence[tuple[str, float, str]], caption: str) -> str:
@@ -77,14 +70,13 @@ class Stage:
         self._about, self._is_kept = "", False
         self.picture = widgets.HTML()
         self.picture.add_class("nst-stage")
-        layout = widgets.Layout(width="auto", min_width="0")
         style = {"description_width": "8em"}
         self.compare = widgets.IntSlider(
-            description="Compare (%)", max=100, readout_format="d", style=style, layout=layout
+            description="Compare (%)", max=100, readout_format="d", style=style, layout=wide()
         )
         self.compare.add_class("nst-compare")
         self.film = widgets.IntSlider(
-            description="Film", max=FILM, value=FILM, readout=False, style=style, layout=layout
+            description="Film", max=FILM, value=FILM, readout=False, style=style, layout=wide()
         )
         self.film.add_class("nst-film")
         self.frame = widgets.HTML()

@@ -44,6 +44,12 @@ class GramPair(NamedTuple):
 
 
 @torch.inference_mode()
+def gram_matrices(net: Network, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    """Layer -> G_l / M_l of a picture (1, 3, H, W), RGB, 0..1, on the CPU (eq. 3)."""
+    responses = net(picture, layers)
+    return {layer: gram_matrix(F)[0].cpu() / F[0, 0].numel() for layer, F in responses.items()}
+
+
 def compare_styles(
     net: Network, image: Tensor, style: Tensor, layers: Sequence[str]
 ) -> dict[str, GramPair]:
@@ -54,11 +60,9 @@ def compare_styles(
         image: (1, 3, H, W), RGB, 0..1. style: (1, 3, H', W'), of any size.
         layers: by name.
     """
-    found = []
-    for what, picture in (("image", image), ("style", style)):
-        responses = net(checks.one_image(what, picture), layers)
-        found.append({k: gram_matrix(F)[0].cpu() / F[0, 0].numel() for k, F in responses.items()})
-    return {layer: GramPair(found[0][layer], found[1][layer]) for layer in found[0]}
+    now = gram_matrices(net, checks.one_image("image", image), layers)
+    target = gram_matrices(net, checks.one_image("style", style), layers)
+    return {layer: GramPair(now[layer], target[layer]) for layer in now}
 
 
 def plot_grams(pair: GramPair, layer: str) -> Drawing:

@@ -131,8 +131,8 @@ LAYERS: list[set[str]] = [
     {"runs"},
     {"synthesis", "reconstructions", "plotting", "film"},
     {"presets", "doctor", "diagrams", "style_match", "sessions"},
-    {"commands", "options", "recipes"},
-    {"cli", "studio_pictures", "studio_views", "studio_page", "studio_files"},
+    {"commands", "options", "recipes", "studio_page"},
+    {"cli", "studio_pictures", "studio_views", "studio_files"},
     {"studio_controls", "studio_panels"},
     {"studio_app"},
 ]
