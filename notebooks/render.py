@@ -1,4 +1,4 @@
-"""Run notebooks at full size and keep their outputs; up to an hour each on one processor core.
+"""Run notebooks at full size and keep their outputs; up to two hours each on a processor.
 
     python notebooks/render.py                       # all of them
     python notebooks/render.py 01_content_representation.ipynb

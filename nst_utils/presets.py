@@ -46,6 +46,11 @@ class Preset:
     learning_rate: float | Mapping[int, float]
     steps: int
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer of its network, from the picture on."""
+        return ARCHITECTURES[self.network].layers
+
     def network_settings(self, **overrides: Any) -> dict[str, Any]:
         """The arguments of the network's builder.
 
@@ -125,9 +130,9 @@ PRESETS = {
     "kimrass": Preset(
         summary="lambda L_content + L_style, equations as printed, network not normalized, Adam",
         network="vgg19",
-        # Theirs: torchvision's numbers. Here: the bundled ones, because they need no download. The
-        # responses of torchvision's are about a hundred times smaller, so that with
-        # weights="torchvision" lambda must be about 1e-8, which is their script's default.
+        # Theirs: torchvision's numbers. Here: the bundled ones, because they need no download.
+        # With weights="torchvision" lambda is about 1e-8, their script's default: that network takes
+        # pictures in units 58 times larger (255 * 0.226 gray levels), so its responses are smaller.
         weights="bundled",
         pooling="avg",  # main.py puts average poolings in
         normalized=False,  # their README says so

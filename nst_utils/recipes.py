@@ -18,7 +18,6 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from nst_utils import checks
-from nst_utils.architectures import ARCHITECTURES
 from nst_utils.arguments import INITS, style_table
 from nst_utils.images import load_image, resize, to_pil
 from nst_utils.networks import Network
@@ -75,8 +74,7 @@ class Recipe:
         for layer, factor in self.factors.items():
             checks.one_of("style layer", layer, theirs.style_layers)
             _check_number(f"the factor of {layer}", factor, 0, MAX_FACTOR)
-        layers = ARCHITECTURES[theirs.network].layers
-        checks.one_of("content layer", self.content_layer, layers)
+        checks.one_of("content layer", self.content_layer, theirs.layers)
         checks.one_of("start", self.init, (*INITS, SO_FAR))
         _check_number("tv_weight", self.tv_weight, 0, MAX_TV)
         checks.count("steps", self.steps, 1, MAX_STEPS)

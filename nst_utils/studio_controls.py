@@ -9,7 +9,6 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
-from nst_utils.architectures import ARCHITECTURES
 from nst_utils.presets import PRESETS, preset
 from nst_utils.recipes import (
     LEAST_RATIO,
@@ -150,7 +149,7 @@ class Controls:
             self._factor_box.children = [widgets.HTML(note), *self._factors.values()]
         for layer, slider in self._factors.items():
             slider.value = recipe.factors.get(layer, 1.0)
-        self._content_layer.options = layers_of(recipe.preset)
+        self._content_layer.options = list(preset(recipe.preset).layers)
         self._content_layer.value = recipe.content_layer
 
     def _factor_slider(self, layer: str) -> widgets.FloatSlider:
@@ -189,8 +188,3 @@ def devices() -> list[str]:
     gpu = ["cuda"] if torch.cuda.is_available() else []
     mps = ["mps"] if torch.backends.mps.is_available() else []
     return ["auto", *gpu, *mps, "cpu"]
-
-
-def layers_of(name: str) -> list[str]:
-    """The layers of a preset's network."""
-    return list(ARCHITECTURES[preset(name).network].layers)
