@@ -131,8 +131,8 @@ PRESETS = {
         summary="lambda L_content + L_style, equations as printed, network not normalized, Adam",
         network="vgg19",
         # Theirs: torchvision's numbers. Here: the bundled ones, because they need no download.
-        # With weights="torchvision" lambda is about 1e-8, their script's default: that network takes
-        # pictures in units 58 times larger (255 * 0.226 gray levels), so its responses are smaller.
+        # With weights="torchvision" lambda is some 1e-8, their script's default: that network takes
+        # pictures in units 58 times larger (0.226 * 255 gray levels) and so responds less.
         weights="bundled",
         pooling="avg",  # main.py puts average poolings in
         normalized=False,  # their README says so
