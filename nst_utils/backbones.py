@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from nst_utils import checks
-from nst_utils.images import load_image, samples
+from nst_utils.images import load_image, noise_image, samples
 from nst_utils.networks import POOLINGS, Network, mean_activations
 from nst_utils.weights import load_weights
+
+# Eq. 4 takes the fourth power of responses, of which float32 holds no larger ones.
+MAX_RESPONSE = 1e9
 
 
 def vgg19(
@@ -111,12 +115,32 @@ def _build(
 ) -> Network:
     checks.one_of("pooling", pooling, POOLINGS)
     loaded = load_weights(weights, preprocessing, name)
+    if str(weights) != "bundled":
+        _check_responses(Network(loaded, pooling), loaded.description)
     if not normalized:
         return Network(loaded, pooling, precision=precision)
     means = loaded.mean_activations.get(pooling)
     if means is None:
         means = mean_activations(Network(loaded, pooling), _bundled_pictures())
     return Network(loaded, pooling, means, precision)
+
+
+def _check_responses(net: Network, name: str) -> None:
+    """Refuse numbers of which no picture can be made, before anybody waits for one."""
+    with torch.no_grad():
+        responses = net(noise_image(32, 32, std=0.25), net.layers)
+    for layer, response in responses.items():
+        largest = float(response.max())
+        if not largest < MAX_RESPONSE:
+            raise ValueError(
+                f"the responses of {layer} are as large as {largest:g}, too large for any loss; "
+                f"the weights are damaged, get them again ({name})"
+            )
+        if not largest:
+            raise ValueError(
+                f"{layer} does not respond to anything; the weights are damaged, get them again "
+                f"({name})"
+            )
 
 
 def _bundled_pictures() -> Iterable[Tensor]:

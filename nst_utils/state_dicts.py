@@ -5,15 +5,18 @@ Files are read by safetensors or by ``torch.load(weights_only=True)``.
 
 from __future__ import annotations
 
-import contextlib
-import io
+import mmap
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
+
+LARGEST = 10_000_000_000  # bytes; a checkpoint of VGG-19 with Adam's state has 1.7 GB
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -21,7 +24,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is a folder, damaged, or needs unpickling.
+        ValueError: it is no regular file, unreadable, damaged, or needs unpickling.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a weights file (.safetensors, .pth or .pt)")
@@ -29,56 +32,68 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(
             f"no weights file {path}; give a path, 'bundled' or 'torchvision' as weights"
         )
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+    if not path.is_file():  # reading a device or a pipe might never end
+        raise ValueError(f"{path} is no regular file; name a weights file (.safetensors, .pth)")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} is larger than {LARGEST:,} bytes, which no weights here are")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on unusual pickles
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        state = _read_pickle(path)
+    except PermissionError:
+        raise ValueError(f"{path} may not be read; change its permissions") from None
     except pickle.UnpicklingError:
         raise ValueError(
             f"{path} is no file of tensors alone (pickled code is not loaded, and this may be it); "
             "save the state dict with safetensors, or with torch.save(model.state_dict(), ...)"
         ) from None
-    except Exception as error:
+    except Exception as error:  # of a damaged file, torch raises a dozen kinds
         raise ValueError(
-            f"{path} cannot be read as a state dict ({type(error).__name__}: "
-            f"{first_line(error)}); save it again with torch.save(model.state_dict(), ...)"
+            f"{path} cannot be read as {_kind(path)} ({first_line(error)}); get the file again, or "
+            "save it again with torch.save(model.state_dict(), ...)"
         ) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path} is not a state dict (a dict of tensors by name)")
-    return {str(name): tensor for name, tensor in state.items()}
+    return {str(name): tensor.detach() for name, tensor in state.items()}
+
+
+def _kind(path: Path) -> str:
+    return "safetensors" if path.suffix == ".safetensors" else "a state dict"
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} cannot be read as safetensors ({first_line(error)}); get the file again"
-        ) from None
+    path.open("rb").close()  # safetensors calls a file that may not be read a missing one
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def download_from_torchvision(network: str) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights of ``vgg16``, ``squeezenet1_1``, ...; cached by torch.
+def _read_pickle(path: Path) -> Any:
+    """What :func:`torch.load` makes of a file, once it is known not to be a trap for memory."""
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's remarks on unusual pickles
+        if zipfile.is_zipfile(file):
+            _check_zip(file, path.stat().st_size)
+        if _holds(file, b"bytearray\n"):  # the one allowed name that takes any amount of memory
+            raise pickle.UnpicklingError
+        return torch.load(path, map_location="cpu", weights_only=True)
 
-    Raises:
-        ValueError: they could not be fetched, or are damaged.
-    """
-    from torchvision.models import get_model_weights
 
-    weights = get_model_weights(network)["IMAGENET1K_V1"]
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # its bar goes to standard error
-            return dict(weights.get_state_dict(check_hash=True, weights_only=True))
-    except Exception as error:
-        bundled = ", or use the bundled ones" if network == "vgg19" else ""
-        raise ValueError(
-            f"torchvision's weights of {network} could not be fetched ({first_line(error)}); check "
-            f"the network, or download {weights.url} by hand and give its path as weights{bundled}"
-        ) from None
+def _check_zip(file: Any, size: int) -> None:
+    """Refuse what torch would unpack without looking: bombs and wrong checksums."""
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        if packed or sum(entry.file_size for entry in entries) > size:
+            raise ValueError("it is packed, which torch.save does not do")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} is wrong, so it is damaged")
+
+
+def _holds(file: Any, text: bytes) -> bool:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(text) >= 0
 
 
 def first_line(error: BaseException) -> str:

@@ -11,17 +11,22 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from nst_utils import checks
 from nst_utils.architectures import ARCHITECTURES, Architecture
+from nst_utils.downloads import download_from_torchvision
 from nst_utils.paths import data_file, user_path
-from nst_utils.state_dicts import download_from_torchvision, first_line, read_state_dict
+from nst_utils.state_dicts import first_line, read_state_dict
 
 BUNDLED_FILE = "weights/vgg19.safetensors"
 BUNDLED_SHA256 = "09789025048d817ed1f3d8201de79eb14c5b34c89f034505d70be3db93ec40b6"
 
 VGG19_LAYERS = ARCHITECTURES["vgg19"].layers
+
+State = dict[str, Tensor]
+_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def load_weights(
         state = download_from_torchvision(network)
         name = f"torchvision's {network}, IMAGENET1K_V1"
         return _from_state_dict(state, name, preprocessing, architecture)
-    path = user_path(source)
+    path = user_path(source, "weights")
     return _from_state_dict(read_state_dict(path), path.name, preprocessing, architecture)
 
 
@@ -110,40 +115,26 @@ def _check_sha256(path: Path, expected: str) -> None:
 
 
 def _from_state_dict(
-    state: dict[str, Tensor], name: str, preprocessing: str | None, architecture: Architecture
+    state: State, name: str, preprocessing: str | None, architecture: Architecture
 ) -> Weights:
     state = {re.sub(r"^module\.", "", key): value for key, value in state.items()}
+    _check_network(state, name, architecture)
     first = next(iter(architecture.shapes))
     torchvision_names = f"{architecture.modules[first]}.weight" in state
-    normalized = any(".running_mean" in key for key in state)
-    if normalized and not architecture.normalizations:
-        raise ValueError(
-            f"{name} is a network with batch normalization; load a VGG-19 as vgg19_bn, or get the "
-            f"plain {architecture.name}"
-        )
-    others = [layer for layer in VGG19_LAYERS if layer not in architecture.shapes]
-    surplus = [layer for layer in others if f"{layer}.bias" in state]
-    if surplus:  # VGG-19's file has all that VGG-16 asks for
-        raise ValueError(f"{name} is not {architecture.name}: it has a layer {surplus[0]}")
     modules = architecture.modules if torchvision_names else {}
-    of_oxford = not torchvision_names and "conv1_1" in architecture.layers
+    of_oxford = not torchvision_names and first == "conv1_1"
     kind = preprocessing or ("caffe" if of_oxford else "torchvision")
     prep = PREPROCESSINGS[kind]
     kernels, biases = {}, {}
-    for part, (after, before, side) in architecture.shapes.items():
+    for part in architecture.shapes:
         kernel, bias = _convolution(state, modules.get(part, part), part, name, architecture)
-        if kernel.shape != (after, before, side, side) or bias.shape != (after,):
-            raise ValueError(
-                f"{name} is not {architecture.name}: {part} has a kernel of shape "
-                f"{tuple(kernel.shape)}, not {(after, before, side, side)}"
-            )
         if not (kernel.isfinite().all() and bias.isfinite().all()):
             raise ValueError(f"{name} holds NaN or infinite weights in {part}; get it again")
         kernels[part], biases[part] = kernel, bias
     if prep.bgr:  # all networks here take RGB: turn the first kernels instead of every picture
         kernels[first] = kernels[first].flip(1).contiguous()
     means = {
-        pooling: {layer: state[f"{layer}.mean_{pooling}"].float() for layer in architecture.layers}
+        pooling: _means(state, pooling, name, architecture)
         for pooling in ("avg", "max")
         if f"{first}.mean_{pooling}" in state
     }
@@ -151,38 +142,102 @@ def _from_state_dict(
     return Weights(architecture, kernels, biases, prep, description, means)
 
 
+def _check_network(state: State, name: str, architecture: Architecture) -> None:
+    """Refuse another network's file, with the name under which it can be loaded."""
+    others = [
+        other.name
+        for other in ARCHITECTURES.values()
+        if other is not architecture and _has_all(state, other)
+    ]
+    normalized = any(".running_mean" in key for key in state)
+    if not _has_all(state, architecture) and others:
+        raise ValueError(
+            f"{name} is not {architecture.name} but {others[0]}; load it as {others[0]} (--network)"
+        )
+    if normalized and not architecture.normalizations:
+        raise ValueError(
+            f"{name} is a network with batch normalization, and of those only vgg19_bn can be "
+            f"loaded; get the plain {architecture.name}"
+        )
+    surplus = [layer for layer in VGG19_LAYERS if layer not in architecture.shapes]
+    surplus = [layer for layer in surplus if f"{layer}.bias" in state]
+    if surplus:  # VGG-19's file has all that VGG-16 asks for
+        raise ValueError(f"{name} is not {architecture.name}: it has a layer {surplus[0]}")
+
+
+def _has_all(state: State, architecture: Architecture) -> bool:
+    """Whether it has every tensor of that network, under torchvision's names."""
+    convolutions = [f"{module}.weight" for module in architecture.modules.values()]
+    norms = [f"{module}.running_mean" for module in architecture.normalizations.values()]
+    return all(key in state for key in (*convolutions, *norms))
+
+
 def _convolution(
-    state: dict[str, Tensor], module: str, part: str, name: str, architecture: Architecture
+    state: State, module: str, part: str, name: str, architecture: Architecture
 ) -> tuple[Tensor, Tensor]:
     """Kernel and bias of one convolution, its batch normalization, if any, folded in."""
+    after, before, side = architecture.shapes[part]
+    shape = (after, before, side, side)
     try:
         if f"{module}.indices" in state:  # 8 bits: each weight is an index into a table of 256
-            indices = state[f"{module}.indices"]
-            table = state[f"{module}.table"].float()
-            kernel = table.index_select(0, indices.flatten().int()).reshape(indices.shape)
+            indices = _plain(state[f"{module}.indices"], shape, torch.uint8)
+            table = _floats(state[f"{module}.table"], (256,))
+            kernel = table.index_select(0, indices.flatten().int()).reshape(shape)
         else:
-            kernel = state[f"{module}.weight"].float()
-        bias = state[f"{module}.bias"].float()
+            kernel = _floats(state[f"{module}.weight"], shape)
+        bias = _floats(state[f"{module}.bias"], (after,))
         if part in architecture.normalizations:
             return _fold(state, architecture.normalizations[part], kernel, bias)
         return kernel, bias
-    except (KeyError, IndexError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"{name} is not {architecture.name}: no usable {part} in it ({first_line(error)}); its "
             f"tensors must be named {architecture.modules[part]}.weight ... or {part}.weight ..."
         ) from None
 
 
-def _fold(
-    state: dict[str, Tensor], module: str, kernel: Tensor, bias: Tensor
-) -> tuple[Tensor, Tensor]:
+def _plain(tensor: Tensor, shape: tuple[int, ...], *dtypes: torch.dtype) -> Tensor:
+    """The tensor if it is what it should be; looked at before it is converted or multiplied."""
+    if tensor.shape != shape:
+        raise ValueError(f"of shape {str(tuple(tensor.shape))[:40]}, not {shape}")
+    if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        raise ValueError(f"{tensor.layout} on {tensor.device}, not plain numbers")
+    if tensor.dtype not in dtypes:
+        raise ValueError(f"{tensor.dtype}, not {dtypes[0]}")
+    return tensor
+
+
+def _floats(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return _plain(tensor, shape, *_FLOATS).float()
+
+
+def _means(state: State, pooling: str, name: str, architecture: Architecture) -> dict[str, Tensor]:
+    """The mean activations that a file brings with it."""
+    means = {}
+    for layer in architecture.layers:
+        try:
+            mean = _floats(state[f"{layer}.mean_{pooling}"], (architecture.shapes[layer][0],))
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{name} has no usable {layer}.mean_{pooling} ({first_line(error)})"
+            ) from None
+        if not (mean.isfinite().all() and (mean >= 0).all() and mean.any()):
+            raise ValueError(
+                f"{name} is damaged: {layer}.mean_{pooling} are no mean activations; get it again"
+            )
+        means[layer] = mean
+    return means
+
+
+def _fold(state: State, module: str, kernel: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """A convolution with the batch normalization after it is a convolution.
 
     With the running mean m and variance v, gamma and beta (Ioffe & Szegedy 2015, algorithm 2):
     gamma (W x + b - m) / sqrt(v + eps) + beta = (s W) x + s (b - m) + beta, s = gamma / sqrt(...).
     """
-    mean, variance = state[f"{module}.running_mean"], state[f"{module}.running_var"]
+    parts = ("running_mean", "running_var", "weight", "bias")
+    shape = tuple(bias.shape)
+    mean, variance, gamma, beta = (_floats(state[f"{module}.{part}"], shape) for part in parts)
     epsilon = 1e-5  # torchvision's, PyTorch's default
-    scale = state[f"{module}.weight"].float() / (variance.float() + epsilon).sqrt()
-    kernel = kernel * scale.view(-1, 1, 1, 1)
-    return kernel, (bias - mean.float()) * scale + state[f"{module}.bias"].float()
+    scale = gamma / (variance + epsilon).sqrt()
+    return kernel * scale.view(-1, 1, 1, 1), (bias - mean) * scale + beta

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -193,21 +191,33 @@ def test_only_vgg19_is_bundled(network: str) -> None:
 
 
 def test_another_networks_file_is_refused_by_name(features: Features, path: Path) -> None:
-    with pytest.raises(ValueError, match=r"\Aa\.pth is not vgg19: no usable conv3_4"):
+    with pytest.raises(ValueError, match=r"\Aa\.pth is not vgg19 but vgg16; load it as vgg16"):
         nst.vgg19(save(features["vgg16"], path))
-    with pytest.raises(ValueError, match=r"\Aa\.pth is not vgg19_bn: no usable conv1_1"):
+    with pytest.raises(ValueError, match=r"\Aa\.pth is not vgg19_bn but vgg19; load it as vgg19"):
         nst.vgg19_bn(save(vgg.make_layers(vgg.cfgs["E"]), path))
     with pytest.raises(ValueError, match=r"\Avgg19\.\w+ is not vgg16: it has a layer conv3_4"):
         nst.vgg16(data_file(BUNDLED_FILE))  # its layers have names that VGG-16 has too
 
 
-def test_a_failed_download_names_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    online = torchvision.models.SqueezeNet1_1_Weights
-    fail = Mock(side_effect=URLError("Name or service not known"))
-    monkeypatch.setattr(online, "get_state_dict", fail)
-    url = re.escape(online.IMAGENET1K_V1.url)
-    with pytest.raises(ValueError, match=rf"{url} by hand and give its path as weights\Z"):
-        nst.squeezenet1_1()
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (1e38, r"the responses of conv1 are as large as .*, too large for any loss"),
+        (1e3, r"the responses of fire\d are as large as .*, too large for any loss"),
+        (0.0, "conv1 does not respond to anything"),
+    ],
+)
+def test_numbers_of_which_no_picture_can_be_made_are_refused(
+    factor: float, message: str, features: Features, path: Path
+) -> None:
+    """None of them is infinite in the file."""
+    state = features["squeezenet1_1"].state_dict()
+    large = {
+        f"features.{name}": (value * factor).clamp(-3e38, 3e38) for name, value in state.items()
+    }
+    torch.save(large, path)
+    with pytest.raises(ValueError, match=rf"\A{message}; the weights are damaged, .*\(a\.pth; "):
+        nst.squeezenet1_1(path)
 
 
 def test_squeezenet_cannot_be_normalized() -> None:

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import torch
 from studio_driver import Driver, picture_of, quiet, studios
-from torchvision.models import SqueezeNet1_1_Weights
 from waiting import comes_true
 
 import nst_utils as nst
@@ -155,15 +154,16 @@ def test_on_colab_it_runs_in_the_notebooks_own_thread(
 
 
 def test_an_impossible_start_is_a_sentence_and_the_next_one_works(
-    make: MakeStudio, net: nst.Network, monkeypatch: pytest.MonkeyPatch
+    make: MakeStudio, net: nst.Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def download(self: SqueezeNet1_1_Weights, **options: Any) -> None:
+    def download(*_: object, **__: object) -> None:
         raise URLError("no route to host")
 
     def network(name: str, device: str) -> nst.Network:
         return net if name == "paper" else build_network(name, device)
 
-    monkeypatch.setattr(SqueezeNet1_1_Weights, "get_state_dict", download)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", download)
     monkeypatch.setattr(recipes, "_network", network)
     studio = make(preset="squeezenet-tv")
     studio.click("start")
