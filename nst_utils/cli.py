@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -156,6 +157,14 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--plain", action="store_true", help="do not normalize the network")
     sub.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
+    sub.add_argument(
+        "--tile", type=whole(1), metavar="PIXELS", help="work in tiles: less memory, more time"
+    )
+    sub.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="save the run here now and then; the same command goes on from it",
+    )
     sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
 
@@ -168,7 +177,10 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted, 1 when a picture
+    could not go on to the end."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that cannot be shown is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = build_parser().parse_args(argv)
         return int(args.run(args))

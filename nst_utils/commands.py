@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -14,15 +16,18 @@ from torch import Tensor
 from nst_utils import checks
 from nst_utils.architectures import ARCHITECTURES
 from nst_utils.arguments import INITS
-from nst_utils.images import check_output, load_image, samples, save_image
+from nst_utils.checkpoints import read as read_checkpoint
+from nst_utils.images import check_output, load_image, samples
 from nst_utils.networks import Network, check_layers
 from nst_utils.paths import check_writable, user_path, write_whole
 from nst_utils.presets import preset, preset_table
 from nst_utils.reconstructions import reconstruct_content, reconstruct_style
+from nst_utils.rescue import save_or_rescue
 from nst_utils.results import Result
 from nst_utils.synthesis import transfer
 
 INTERRUPTED = 130
+COULD_NOT_GO_ON = 1
 _ACCEPTED = inspect.signature(transfer).parameters.keys() - {"content", "style", "progress"}
 
 
@@ -63,17 +68,24 @@ def _inputs(args: Namespace) -> list[str]:
 
 def _check_outputs(args: Namespace) -> None:
     """Everything that could fail after the run, before it."""
-    output = check_output(args.output)
-    for given in _inputs(args):
-        for option, written in (("--output", output), ("--report", args.report)):
-            if written and user_path(given).resolve() == user_path(written).resolve():
-                raise ValueError(f"{option} would overwrite the input {given}; name another file")
-    if args.report:
-        check_writable(user_path(args.report))
-        if user_path(args.report).resolve() == output.resolve():
-            raise ValueError(f"--output and --report are both {output}; name two files")
+    check_output(args.output)
+    options = {name: getattr(args, name) for name in ("output", "report", "checkpoint")}
+    written: dict[Path, str] = {}
+    for name, file in options.items():
+        if not file:
+            continue
+        path = user_path(file).resolve()
+        for given in _inputs(args):
+            if user_path(given).resolve() == path:
+                raise ValueError(f"--{name} would overwrite the input {given}; name another file")
+        if path in written:
+            raise ValueError(f"--{written[path]} and --{name} are both {file}; name two files")
+        written[path] = name
+        check_writable(user_path(file))
+    if args.checkpoint and user_path(args.checkpoint).exists():
+        read_checkpoint(user_path(args.checkpoint))
     preset(args.preset)
-    args.device = str(checks.device(args.device))
+    checks.device(args.device)
 
 
 def transfer_command(args: Namespace) -> int:
@@ -110,7 +122,7 @@ def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
     image = load_image(args.image, args.size)
     names = ("optimizer", "learning_rate", "steps")
     chosen = {name: getattr(preset(args.preset), name) for name in names}
-    chosen |= _overrides(args, (*names, "seed", "device", "exact"))
+    chosen |= _overrides(args, (*names, "seed", "device", "exact", "tile", "checkpoint"))
     _check_layers(args, *getattr(args, "layer_sets", None) or [args.layers])
     return image, chosen | {"net": _network(args), "progress": not args.quiet}
 
@@ -127,15 +139,21 @@ def reconstruct_style_command(args: Namespace) -> int:
 
 def _finish(args: Namespace, result: Result) -> int:
     """Write the picture, then the report; say where they are."""
-    path = save_image(result.image, args.output)
+    path = save_or_rescue(result.image, args.output)
     if args.report:
         text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
-        write_whole(user_path(args.report), lambda file: file.write(text.encode()))
+        try:
+            write_whole(args.report, lambda file: file.write(text.encode()))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{error}; the picture is in {path}") from None
     if not args.quiet:
         print(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
     if result.interrupted:
         print(f"nst: interrupted; the picture so far is in {path}", file=sys.stderr)
         return INTERRUPTED
+    if result.trouble:
+        print(f"nst: the last good picture is in {path}", file=sys.stderr)
+        return COULD_NOT_GO_ON
     return 0
 
 
@@ -158,10 +176,15 @@ def _report(args: Namespace, result: Result) -> dict[str, Any]:
         "peak_memory_bytes": result.peak_memory_bytes,
         "levels": [{"height": h, "width": w, "steps": n} for h, w, n in result.levels],
         "interrupted": result.interrupted,
+        "trouble": result.trouble,
+        "resumed": result.resumed,
     }
     for name in ("content_loss", "style_loss", "total_loss"):
-        values = result.history[name]
-        report[name] = (values[:, 0] if values.shape[1] == 1 else values).tolist()
+        # JSON knows no NaN, which the losses of a picture that could not go on may be.
+        rows = [
+            [x if math.isfinite(x) else None for x in row] for row in result.history[name].tolist()
+        ]
+        report[name] = [row[0] for row in rows] if result.history[name].shape[1] == 1 else rows
     return report
 
 

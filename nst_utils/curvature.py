@@ -10,6 +10,8 @@ from the pairs (s, y) that L-BFGS sees anyway: steps taken, and how the gradient
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
@@ -28,6 +30,8 @@ _MEMORY = 0.98
 _PAIRS_NEEDED = 10
 # Places are compared by the mean over so many pixels around them; an odd number.
 _NEIGHBORHOOD = 9
+
+_STATE = ("_sy", "_yy", "_ss_here", "_yy_here", "_pairs")
 
 
 class Curvature:
@@ -58,6 +62,15 @@ class Curvature:
         self._ss_here = images.new_zeros(rows, 1, height, width)
         self._yy_here = torch.zeros_like(self._ss_here)
         self._pairs = images.new_zeros(rows)
+
+    def state(self) -> dict[str, Tensor]:
+        """What was learned."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from where :meth:`state` was taken, of the same pictures."""
+        for name in _STATE:
+            setattr(self, name, state[name].to(self._members.device))
 
     def learn(self, s: Tensor, y: Tensor, good: Tensor) -> None:
         """Take in a pair of each row, (B, n) each, of the rows that are ``good``, (B,)."""

@@ -3,188 +3,31 @@
 Both start with the first evaluation, then each :meth:`step` moves every picture once and leaves
 ``loss``, ``gradient`` and ``terms`` evaluated at the new place. Pixels stay within 0..1 (the
 authors' code ran SciPy's L-BFGS-B with pixel bounds too), so the picture that is saved is the
-picture that was measured.
+picture that was measured. A place without a finite loss and gradient is never moved to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from nst_utils.curvature import Curvature
-from nst_utils.objective import Evaluation
+from nst_utils.lbfgs import GIVE_UP_AFTER, GRAY_LEVEL, LBFGS, Evaluate
 
-Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
+__all__ = ["LBFGS", "OPTIMIZERS", "Adam", "Evaluate"]
 
-# One gray level of 255.
-GRAY_LEVEL = 1 / 255
+OPTIMIZERS = ("lbfgs", "adam")
 
+# A step to a loss so many times that of the start is undone: the learning rate is too large.
+_TOO_STEEP = 10.0
+_TRIALS = 12
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product of each row: (B, n), (B, n) -> (B,)."""
-    return torch.linalg.vecdot(a, b)
-
-
-class LBFGS:
-    """Limited-memory BFGS with bounds, for a batch: own history, scaling and step for each row.
-
-    A step of length 1 along the two-loop direction (Nocedal & Wright, algorithm 7.4) is almost
-    always good; a row for which it is not is tried again, alone, with a shorter one (Armijo). NaN
-    or infinite losses count as too long a step, so they never reach the picture. ``loss`` falls
-    monotonically, up to float32 rounding.
-
-    Args:
-        evaluate: ``evaluate(images, rows)``, see :meth:`nst_utils.objective.Objective.evaluate`.
-        start: (B, 3, H, W), where each picture begins.
-        history_size: pairs remembered; 20 as in the authors' code.
-        first_step: root mean square length of the first step, on the 0..1 scale.
-        bounds: least and greatest pixel value, or ``None`` for none.
-        curvature: learn a better first guess at the inverse Hessian than a multiple of the
-            identity (see :mod:`nst_utils.curvature`); without, it is plain L-BFGS.
-    """
-
-    def __init__(
-        self,
-        evaluate: Evaluate,
-        start: Tensor,
-        history_size: int = 20,
-        first_step: float = 5 * GRAY_LEVEL,
-        bounds: tuple[float, float] | None = (0.0, 1.0),
-        curvature: bool = False,
-    ) -> None:
-        self._evaluate = evaluate
-        self._shape = start.shape
-        self._curvature = Curvature(start) if curvature else None
-        self._bounds = bounds
-        self._x = self._clamp(start.detach().flatten(1).clone())
-        rows, size = self._x.shape
-        self._s = start.new_zeros(history_size, rows, size)  # steps taken
-        self._y = start.new_zeros(history_size, rows, size)  # how the gradient changed
-        self._rho = start.new_zeros(history_size, rows)  # 1 / (s y); 0 marks a skipped pair
-        self._scaling = start.new_ones(rows)
-        self._has_history = torch.zeros(rows, dtype=torch.bool, device=start.device)
-        self._restart_step = start.new_full((rows,), first_step)
-        self._steps = 0
-        self.evaluations = torch.ones(rows, dtype=torch.long)
-        first = evaluate(self.images, None)
-        self.loss, self.terms = first.loss, first.terms
-        self._g = first.gradient.flatten(1)
-
-    @property
-    def images(self) -> Tensor:
-        """(B, 3, H, W), the pictures now."""
-        return self._x.view(self._shape)
-
-    def _clamp(self, x: Tensor) -> Tensor:
-        return x if self._bounds is None else x.clamp(*self._bounds)
-
-    def _free(self) -> Tensor:
-        """1 for every value that may move, 0 where the gradient pushes it out of the bounds."""
-        if self._bounds is None:
-            return torch.ones_like(self._x)
-        low, high = self._bounds
-        stuck = ((self._x <= low) & (self._g > 0)) | ((self._x >= high) & (self._g < 0))
-        return (~stuck).to(self._x.dtype)
-
-    def _direction(self, gradient: Tensor) -> Tensor:
-        """Two-loop recursion: minus the inverse Hessian's estimate times the gradient, (B, n)."""
-        known = min(self._steps, len(self._s))
-        newest_first = [(self._steps - 1 - i) % len(self._s) for i in range(known)]
-        q = gradient.clone()
-        alphas = {}
-        for i in newest_first:
-            alphas[i] = self._rho[i] * _dot(self._s[i], q)
-            q.addcmul_(self._y[i], alphas[i][:, None], value=-1)
-        if self._curvature is None:
-            q *= self._scaling[:, None]
-        else:
-            q = self._curvature.apply(q, self._scaling)
-        for i in reversed(newest_first):
-            beta = self._rho[i] * _dot(self._y[i], q)
-            q.addcmul_(self._s[i], (alphas[i] - beta)[:, None])
-        return -q
-
-    def step(self) -> None:
-        """Move every picture once; a row that finds no better place stays where it is."""
-        free = self._free()
-        gradient = self._g * free
-        direction = self._direction(gradient) * free
-        downhill = (_dot(gradient, direction) < 0) & direction.isfinite().all(1)
-        steepest = ~(downhill & self._has_history)
-        if steepest.any():
-            self._forget(steepest)
-            rms = gradient.square().mean(1).sqrt().clamp(min=torch.finfo(gradient.dtype).tiny)
-            downhill_step = -gradient * (self._restart_step / rms)[:, None]
-            direction = torch.where(steepest[:, None], downhill_step, direction)
-        moved = self._line_search(direction)
-        too_long = steepest & ~moved
-        self._restart_step = torch.where(too_long, self._restart_step / 10, self._restart_step)
-        self._forget(~moved)
-        self._steps += 1
-
-    def go_on_with(self, evaluate: Evaluate) -> None:
-        """From now on another loss, not far from the one so far; what was learned is kept."""
-        self._evaluate = evaluate
-        now = evaluate(self.images, None)
-        self.evaluations += 1
-        self.loss, self.terms, self._g = now.loss, now.terms, now.gradient.flatten(1)
-
-    def _forget(self, rows: Tensor) -> None:
-        self._rho[:, rows] = 0
-        self._has_history &= ~rows
-
-    def _line_search(
-        self, direction: Tensor, sufficient_decrease: float = 1e-4, trials: int = 12
-    ) -> Tensor:
-        """Backtracking (Armijo) for the rows that need it; returns which rows moved, (B,)."""
-        rows = torch.arange(len(self._x), device=self._x.device)
-        length = torch.ones_like(self.loss)
-        moved = torch.zeros_like(self._has_history)
-        old_x, old_g, old_loss = self._x, self._g, self.loss
-        self._x, self._g = old_x.clone(), old_g.clone()
-        self.loss, self.terms = self.loss.clone(), self.terms.clone()
-        # Losses are float32: a rise within their rounding is no rise.
-        rounding = 4 * torch.finfo(old_loss.dtype).eps * old_loss.abs()
-        for _ in range(trials):
-            x = self._clamp(old_x[rows] + length[rows, None] * direction[rows])
-            slope = _dot(old_g[rows], x - old_x[rows])
-            new = self._evaluate(x.view(-1, *self._shape[1:]), rows)
-            self.evaluations[rows.cpu()] += 1
-            g = new.gradient.flatten(1)
-            enough = old_loss[rows] + sufficient_decrease * slope.clamp(max=0)
-            good = new.loss <= enough + rounding[rows]
-            good &= g.isfinite().all(1)
-            done = rows[good]
-            self._x[done], self._g[done] = x[good], g[good]
-            self.loss[done], self.terms[done] = new.loss[good], new.terms[good]
-            # A step that only rounding allows is none: the next one begins shorter.
-            moved[done] = new.loss[good] < old_loss[done]
-            rows = rows[~good]
-            if not len(rows):
-                break
-            # The least of the parabola through what is known, kept within a tenth and a half.
-            rise = new.loss[~good] - old_loss[rows] - slope[~good]
-            best = (-slope[~good] / (2 * rise)).nan_to_num(0.1).clamp(0.1, 0.5)
-            length[rows] *= best
-        self._remember(self._x - old_x, self._g - old_g)
-        return moved
-
-    def _remember(self, s: Tensor, y: Tensor) -> None:
-        """Store a pair; one with too little curvature is skipped by its row.
-
-        A skipped row keeps the scaling of its last good pair, or its direction would be zero.
-        """
-        slot = self._steps % len(self._s)
-        curvature, yy = _dot(s, y), _dot(y, y)
-        good = (curvature > 1e-8 * (_dot(s, s) * yy).sqrt()) & curvature.isfinite()
-        self._s[slot], self._y[slot] = s, y
-        self._rho[slot] = torch.where(good, 1 / curvature, torch.zeros_like(curvature))
-        self._scaling = torch.where(good, curvature / yy, self._scaling)
-        self._has_history |= good
-        if self._curvature is not None:
-            self._curvature.learn(s, y, good)
+_STATE = (
+    *("loss", "terms", "evaluations", "best", "_best_loss"),
+    *("_g", "_unit", "_length", "_loss_at_start", "_failures"),
+)
+_OF_TORCH = ("exp_avg", "exp_avg_sq", "step")
 
 
 class Adam:
@@ -192,11 +35,15 @@ class Adam:
 
     Each row's gradient is divided by the root mean square of its first one, so that ``epsilon``
     means the same whatever the scale of the weights; otherwise Adam does not depend on it. A
-    gradient that is not finite leaves its row where it is for that step.
+    step to where the loss is not finite, or ten times that of the start, is undone and retried
+    shorter; the next ones grow back to the learning rate.
 
     Args:
         evaluate, start, bounds: as for :class:`LBFGS`.
         learning_rate: step length of each value, on the 0..1 scale.
+
+    Attributes:
+        best: (B, 3, H, W), the pictures of the lowest loss so far.
     """
 
     def __init__(
@@ -208,19 +55,29 @@ class Adam:
     ) -> None:
         self._evaluate = evaluate
         self._bounds = bounds
-        self._images = torch.nn.Parameter(start.detach().clone())
+        self._images = torch.nn.Parameter(self._clamp(start.detach().clone()))
         self._adam = torch.optim.Adam([self._images], lr=learning_rate)
-        self._clamp()
         self.evaluations = torch.ones(len(start), dtype=torch.long)
-        now = evaluate(self.images, None)
-        self.loss, self._g, self.terms = now
-        rms = now.gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
-        self._unit = torch.where((rms > 0) & rms.isfinite(), rms, torch.ones_like(rms))
+        self.loss, self._g, self.terms = evaluate(self.images, None)
+        self._unit = _root_mean_square(self._g)
+        self._length = torch.ones_like(self.loss)  # of the step, relative to the learning rate
+        self._failures = torch.zeros_like(self.loss, dtype=torch.long)
+        self._begin_to_compare()
 
     @property
     def images(self) -> Tensor:
         """(B, 3, H, W), the pictures now."""
         return self._images.detach()
+
+    @property
+    def broken(self) -> Tensor:
+        """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
+        return (self._failures >= GIVE_UP_AFTER) | ~_is_finite(self.loss, self._g)
+
+    @property
+    def diverged(self) -> Tensor:
+        """(B,), which rows are worse off than at the start."""
+        return self.loss > self._loss_at_start
 
     @property
     def learning_rate(self) -> float:
@@ -231,27 +88,97 @@ class Adam:
         """The step length from now on; what Adam remembers of the gradients stays."""
         self._adam.param_groups[0]["lr"] = learning_rate
 
-    @torch.no_grad()
-    def _clamp(self) -> None:
-        if self._bounds is not None:
-            self._images.clamp_(*self._bounds)
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next steps depend on, but for the learning rate."""
+        state = {name: getattr(self, name) for name in _STATE} | {"_images": self.images}
+        return state | {name: self._adam.state[self._images][name] for name in _OF_TORCH}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from where :meth:`state` was taken, of the same problem."""
+        for name in _STATE:
+            setattr(self, name, state[name].to(getattr(self, name).device))
+        self._images.data = state["_images"].to(self._images)
+        # As torch keeps them: how often it was called is a number on the CPU.
+        kept = {name: state[name].to(self._images) for name in ("exp_avg", "exp_avg_sq")}
+        self._adam.state[self._images] = kept | {"step": state["step"].cpu()}
 
     def step(self) -> None:
         """Move every picture once."""
-        gradient = self._g / self._unit
-        finite = gradient.isfinite().all(3).all(2).all(1).view(-1, 1, 1, 1)
+        self._look_again()
+        usable = _is_finite(self.loss, self._g)
+        gradient = torch.where(usable[:, None, None, None], self._g / self._unit, 0)
         before = self.images.clone()
-        self._images.grad = torch.where(finite, gradient, torch.zeros_like(gradient))
+        self._images.grad = gradient
         self._adam.step()
-        self._images.data = torch.where(finite, self._images.data, before)
-        self._clamp()
-        self.go_on_with(self._evaluate)
+        self._go_as_far_as_it_is_good(before, (~self.broken).nonzero().flatten())
+
+    def _go_as_far_as_it_is_good(self, before: Tensor, rows: Tensor) -> None:
+        """Keep Adam's step for these rows, or a shorter one, or undo it."""
+        after = self.images.clone()
+        self._images.data.copy_(before)
+        failed = torch.ones_like(self._failures, dtype=torch.bool)
+        whole = torch.ones_like(failed)
+        for _ in range(_TRIALS if len(rows) else 0):
+            length = self._length[rows].view(-1, 1, 1, 1)
+            part = before[rows] + length * (after[rows] - before[rows])
+            x = self._clamp(torch.where(length == 1, after[rows], part))
+            new = self._evaluate(x, rows)
+            self.evaluations[rows.cpu()] += 1
+            finite = _is_finite(new.loss, new.gradient)
+            failed[rows] &= ~finite
+            good = finite & (new.loss <= _TOO_STEEP * self._loss_at_start[rows])
+            done = rows[good]
+            self._images.data[done] = x[good]
+            self.loss[done], self._g[done] = new.loss[good], new.gradient[good]
+            self.terms[done] = new.terms[good]
+            rows = rows[~good]
+            if not len(rows):
+                break
+            whole[rows] = False
+            self._length[rows] /= 4
+        self._failures = torch.where(failed, self._failures + 1, 0)
+        self._length = torch.where(whole, (2 * self._length).clamp(max=1), self._length)
+        self._compare()
 
     def go_on_with(self, evaluate: Evaluate) -> None:
         """From now on another loss; what Adam remembers of the gradients stays."""
         self._evaluate = evaluate
-        self.loss, self._g, self.terms = self._evaluate(self.images, None)
+        self.loss, self._g, self.terms = evaluate(self.images, None)
         self.evaluations += 1
+        self._begin_to_compare()
+
+    def _look_again(self) -> None:
+        """Evaluate rows once more that have nothing finite: a fault of the moment ends nothing."""
+        rows = (~_is_finite(self.loss, self._g)).nonzero().flatten()
+        if len(rows):
+            now = self._evaluate(self.images[rows], rows)
+            self.evaluations[rows.cpu()] += 1
+            self.loss[rows], self._g[rows], self.terms[rows] = now
+            self._unit[rows] = _root_mean_square(now.gradient)
+            self._loss_at_start[rows], self._best_loss[rows] = now.loss, now.loss
+
+    def _begin_to_compare(self) -> None:
+        """Losses from here on are of one weighting."""
+        self.best, self._best_loss = self.images.clone(), self.loss.clone()
+        self._loss_at_start = self.loss.clone()
+
+    def _compare(self) -> None:
+        better = self.loss < self._best_loss
+        self.best[better], self._best_loss[better] = self.images[better], self.loss[better]
+
+    def _clamp(self, images: Tensor) -> Tensor:
+        return images if self._bounds is None else images.clamp(*self._bounds)
 
 
-OPTIMIZERS = ("lbfgs", "adam")
+def _is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
+    """Which rows have a finite loss and gradient: (B,), (B, 3, H, W) -> (B,)."""
+    return loss.isfinite() & gradient.isfinite().flatten(1).all(1)
+
+
+def _root_mean_square(gradient: Tensor) -> Tensor:
+    """Of each row, (B, 1, 1, 1); 1 where it is 0 or not finite."""
+    greatest = gradient.abs().amax((1, 2, 3), keepdim=True)
+    # Squares of a part of the greatest value: those of the values themselves may underflow.
+    relative = (gradient / greatest).square().mean((1, 2, 3), keepdim=True).sqrt()
+    rms = greatest * relative
+    return torch.where((rms > 0) & rms.isfinite(), rms, torch.ones_like(rms))

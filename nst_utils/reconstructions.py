@@ -30,6 +30,7 @@ def reconstruct_content(
     init: str | Tensor = "noise",
     seed: int = 0,
     device: str = "auto",
+    tile: int | None = None,
     **run: Any,
 ) -> Result:
     """Figure 1, top: what each layer still knows of a photograph.
@@ -40,7 +41,7 @@ def reconstruct_content(
     Args:
         image: (1, 3, H, W), RGB, 0..1.
         layers: by name; one picture each.
-        net, content_reduction, seed, device: as for
+        net, content_reduction, seed, device, tile: as for
             :func:`nst_utils.transfer`.
         init: ``"noise"``, or a picture (1, 3, H, W) to start from.
         run: ``steps``, ``optimizer``, ... of :func:`nst_utils.runs.minimize`.
@@ -55,7 +56,9 @@ def reconstruct_content(
         for layer in check_layers(layers, known=known_layers(net))
     ]
     start = start_picture(init, image, image, seed).repeat(len(rows), 1, 1, 1)
-    objective = make_objective(net, rows, device, content_reduction=content_reduction)
+    optimizer = run.get("optimizer", "lbfgs")
+    its = {"size": start.shape[2:], "optimizer": optimizer, "tile": tile}
+    objective = make_objective(net, rows, device, **its, content_reduction=content_reduction)
     return minimize(objective, start, settings=settings, **run)
 
 
@@ -68,6 +71,7 @@ def reconstruct_style(
     init: str | Tensor = "noise",
     seed: int = 0,
     device: str = "auto",
+    tile: int | None = None,
     exact: bool = True,
     **run: Any,
 ) -> Result:
@@ -80,7 +84,7 @@ def reconstruct_style(
         image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
         layer_sets: lists of layer names; one picture each.
         size: (height, width) of the pictures; by default that of ``image``.
-        net, seed, device: as for
+        net, seed, device, tile: as for
             :func:`nst_utils.transfer`.
         exact: plain L-BFGS, because :mod:`nst_utils.curvature`, where no layer holds the place of
             things, lays the colors down in a few large stains.
@@ -100,5 +104,7 @@ def reconstruct_style(
     rows = [Row(style=image, style_layers=table, style_weight=1.0) for table in tables]
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
-    objective = make_objective(net, rows, device)
+    optimizer = run.get("optimizer", "lbfgs")
+    its = {"size": start.shape[2:], "optimizer": optimizer, "tile": tile}
+    objective = make_objective(net, rows, device, **its)
     return minimize(objective, start, exact=exact, settings=settings, **run)

@@ -38,7 +38,11 @@ class Result:
         peak_memory_bytes: of the GPU during the run; on a CPU the most that the process has used
             so far; ``None`` where the system does not tell.
         levels: (height, width, steps) of each level, coarsest first; one for an exact run.
-        interrupted: whether it was stopped (Ctrl-C, or the notebook's stop button).
+        interrupted: whether it was stopped (Ctrl-C, or the notebook's stop button); then ``image``
+            holds of each picture the one of the lowest total loss so far.
+        trouble: a sentence on why pictures could not go on to the end, empty if all did; ``image``
+            holds the last good ones.
+        resumed: after how many steps the run was taken up from its checkpoint; 0 if it was not.
     """
 
     image: Tensor
@@ -51,6 +55,8 @@ class Result:
     peak_memory_bytes: int | None = None
     levels: list[tuple[int, int, int]] = field(default_factory=list)
     interrupted: bool = False
+    trouble: str = ""
+    resumed: int = 0
 
     @property
     def steps(self) -> int:
@@ -60,7 +66,7 @@ class Result:
 
 def plain_settings(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments of an experiment as they go into the result: plain values only."""
-    left_out = ("net", "callback", "progress")
+    left_out = ("net", "callback", "progress", "checkpoint")
     return {k: _plain(v) for k, v in arguments.items() if k not in left_out}
 
 

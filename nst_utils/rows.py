@@ -83,6 +83,12 @@ class Row:
                 found.append(painting.region)
         return found
 
+    @property
+    def pictures(self) -> list[Tensor]:
+        """All that the network has to see of it, each (1, 3, H, W)."""
+        content = [] if self.content is None else [self.content]
+        return content + [painting.picture for painting in self.paintings]
+
     def layers(self, kind: str) -> Mapping[str, float]:
         """Layer -> weight in the ``"content"`` or the ``"style"`` loss; 0 is only measured."""
         return self.content_layers if kind == "content" else self.style_layers

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,13 +13,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from nst_utils import checks
-from nst_utils.images import resize
+from nst_utils.checkpoints import Checkpoint, identity
+from nst_utils.descent import Descent
+from nst_utils.faults import make_step
 from nst_utils.levels import Level
 from nst_utils.objective import Objective
 from nst_utils.optimizers import LBFGS, OPTIMIZERS, Adam
 from nst_utils.quick import quick_steps
 from nst_utils.results import Callback, Result, Step
 from nst_utils.rows import Weighting
+from nst_utils.say import say
 
 # One number, or the step (1, 2, ...) from which each rate holds: {1: 0.02, 200: 0.005}.
 LearningRate = float | Mapping[int, float]
@@ -37,6 +40,7 @@ def minimize(
     coarse: Sequence[Level] = (),
     callback: Callback | None = None,
     progress: bool = True,
+    checkpoint: str | Path | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Result:
     """Run an optimizer on an objective.
@@ -59,9 +63,17 @@ def minimize(
             ``KeyboardInterrupt``; to go on with other weights, return a
             :class:`nst_utils.rows.Weighting`.
         progress: show a bar with the losses.
+        checkpoint: a file to which the run is saved now and then, for at most 3 % of its time.
+            Where it exists already, the run goes on from there, and ends as if it had never been
+            interrupted: the same picture bit for bit, on the same machine. A finished run is
+            given back as it was. Callbacks are told of the remaining steps only.
         settings: kept in the result.
 
-    An interrupt (Ctrl-C) ends the run and returns the pictures so far.
+    An interrupt (Ctrl-C) ends the run and returns the best pictures so far. So does a picture that
+    cannot go on, because wherever it is moved its loss is not finite: ``trouble`` says why.
+
+    Raises:
+        ValueError: settings that cannot be used; a loss that is not finite at the start.
     """
     steps = quick_steps(checks.count("steps", steps))
     checks.one_of("optimizer", optimizer, OPTIMIZERS)
@@ -71,96 +83,92 @@ def minimize(
     device = objective.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    begun = time.perf_counter()
     start = checks.images("start", start).detach().to(objective.net.mean)
     if len(start) != len(objective):
         raise ValueError(
             f"start holds {len(start)} pictures for {len(objective)} rows; give one for each"
         )
-    size = (start.shape[2], start.shape[3])
-    names = ("content_loss", "style_loss", "total_loss", *objective.columns)
-    images = start
-    at_start: dict[str, Tensor] = {}
-    history: list[dict[str, Tensor]] = []
-    evaluations: list[Tensor] = []
-    levels: list[tuple[int, int, int]] = []
+
+    def make_optimizer(table: Objective, images: Tensor) -> LBFGS | Adam:
+        if optimizer == "lbfgs":
+            return LBFGS(table.evaluate, images, curvature=not exact)
+        return Adam(table.evaluate, images, learning_rate=rates[1])
+
+    plan = _plan([*coarse, Level((start.shape[2], start.shape[3]), lambda: objective)], steps)
+    run = Descent(plan, start, make_optimizer, rates, tolerance, objective.columns)
+    loop = {
+        "steps": steps,
+        "optimizer": optimizer,
+        "learning_rate": rates if len(rates) > 1 else rates[1],
+        "tolerance": tolerance if tolerance is None else float(tolerance),
+        "exact": bool(exact),
+        "device": str(device),
+    }
+    file = None
+    if checkpoint is not None:
+        levels = [level.size for level, _ in plan]
+        file = Checkpoint(checkpoint, identity(objective, start, levels=levels, **loop))
+        saved = file.load()
+        if saved is not None:
+            run.restore(*saved)
+    resumed = run.number
+    if resumed and progress:
+        say(f"{checkpoint}: going on after step {resumed} of {steps}")
     interrupted = False
-    work = 0
-    weighting, reweighed = Weighting(), list[tuple[int, Weighting]]()
-    plan = _plan([*coarse, Level(size, lambda: objective)], steps)
-    bar = _progress_bar(plan, progress)
+    bar = _progress_bar(run, progress)
     try:
-        for level, its_steps in plan:
-            here = _weighed(level.objective(), weighting, level.size == size)
-            if here is None:
-                bar.total -= its_steps * level.size[0] * level.size[1]
-                continue
-            images = _at_size(images, level.size)
-            mover = _make_optimizer(optimizer, here, images, rates[1], exact)
-            at_start = at_start or _named(here.paper_losses(mover.terms), names)
-            evaluations.append(mover.evaluations)
-            levels.append((*level.size, 0))
-            comparable = len(history)  # losses from here on are of one size and one weighting
-            for number in range(1, its_steps + 1):
-                if isinstance(mover, Adam):
-                    mover.set_learning_rate(rates.get(len(history) + 1, mover.learning_rate))
-                mover.step()
-                images = mover.images
-                losses = _named(here.paper_losses(mover.terms), names)
-                history.append(losses)
-                levels[-1] = (*level.size, number)
-                work += level.size[0] * level.size[1]
-                _show_losses(bar, losses, f"{len(history)}/{steps}", level)
-                if callback is not None:
-                    whole = _at_size(images, size).clone()
-                    told = callback(Step(len(history), whole, losses, work / bar.total))
-                    if isinstance(told, Weighting):
-                        weighting = weighting.then(told)
-                        reweighed.append((len(history), told))
-                        changed = _weighed(here, told, level.size == size)
-                        if changed is None:
-                            break
-                        here, comparable = changed, len(history)
-                        mover.go_on_with(here.evaluate)
-                if tolerance is not None and _has_settled(history[comparable:], tolerance):
-                    break
-            bar.total -= (its_steps - number) * level.size[0] * level.size[1]  # left early
+        _make_steps(run, bar, steps, callback, file)
     except KeyboardInterrupt:
-        if not at_start:
+        if not run.record.at_start:
             raise
         interrupted = True
     finally:
         bar.close()
-    image = _at_size(images, size).float().cpu().clone()
+    image = run.at_full_size if run.record.finished else run.best
+    reweighed = [(number, asdict(weighting)) for number, weighting in run.record.reweighed]
     return Result(
-        image=image,
-        history={
-            name: torch.stack([losses[name] for losses in history])
-            if history
-            else torch.zeros(0, len(image), dtype=torch.float64)
-            for name in names
-        },
-        start=at_start,
+        image=image.float().cpu().clone(),
+        history=run.record.history_of(run.names, len(image)),
+        start=run.record.at_start,
         settings={
             **(settings or {}),
-            **({"reweighed": [(n, asdict(w)) for n, w in reweighed]} if reweighed else {}),
+            **({"reweighed": reweighed} if reweighed else {}),
             "network": objective.net.description,
-            "steps": steps,
-            "optimizer": optimizer,
+            **loop,
             "learning_rate": learning_rate,
-            "tolerance": tolerance,
-            "exact": exact,
-            "device": str(device),
             "height": image.shape[2],
             "width": image.shape[3],
         },
         device=str(device),
-        seconds=time.perf_counter() - begun,
-        evaluations=sum(int(each.max()) for each in evaluations),
+        seconds=run.seconds,
+        evaluations=sum(run.record.evaluations),
         peak_memory_bytes=_peak_memory(device),
-        levels=levels,
+        levels=run.record.levels,
         interrupted=interrupted,
+        trouble="; ".join(run.record.trouble),
+        resumed=resumed,
     )
+
+
+def _make_steps(
+    run: Descent,
+    bar: tqdm,
+    steps: int,
+    callback: Callback | None,
+    file: Checkpoint | None,
+) -> None:
+    """All that are left, or until no picture can go on."""
+    while make_step(run):
+        _show_losses(bar, run, steps)
+        if callback is not None:
+            losses = run.record.history[-1]
+            told = callback(Step(run.number, run.at_full_size, losses, run.done / run.total))
+            if isinstance(told, Weighting):
+                run.reweigh(told)
+        if file is not None:
+            file.save_if_due(run.state)
+    if file is not None and run.record.finished:
+        file.save(run.state())
 
 
 def check_learning_rate(learning_rate: LearningRate) -> dict[int, float]:
@@ -185,41 +193,11 @@ def _plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
     return [(level, each) for level in coarse if each] + [(full, steps - each * len(coarse))]
 
 
-def _weighed(objective: Objective, new: Weighting, is_last: bool) -> Objective | None:
-    """The table with other weights; ``None`` for a coarse level of which nothing would count."""
-    try:
-        return objective.reweighed(new)
-    except ValueError:
-        if is_last:
-            raise
-        return None
-
-
-def _named(losses: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    """The losses of these names, NaN for those that a level does not have."""
-    missing = torch.full_like(losses["total_loss"], torch.nan)
-    return {name: losses.get(name, missing) for name in names}
-
-
-def _at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """The pictures in that size, on their device."""
-    if tuple(images.shape[2:]) == size:
-        return images
-    return resize(images.cpu(), size).to(images)  # on the CPU: not every device can do it
-
-
-def _make_optimizer(
-    name: str, objective: Objective, start: Tensor, learning_rate: float, exact: bool
-) -> LBFGS | Adam:
-    if name == "lbfgs":
-        return LBFGS(objective.evaluate, start, curvature=not exact)
-    return Adam(objective.evaluate, start, learning_rate=learning_rate)
-
-
-def _progress_bar(plan: Sequence[tuple[Level, int]], progress: bool) -> tqdm:
+def _progress_bar(run: Descent, progress: bool) -> tqdm:
     """A bar that counts pixels, so that the time left is right on coarse levels too."""
     return tqdm(
-        total=sum(level.size[0] * level.size[1] * steps for level, steps in plan),
+        total=run.total,
+        initial=run.done,
         disable=not progress,
         desc="style transfer",
         mininterval=0.5,
@@ -227,21 +205,16 @@ def _progress_bar(plan: Sequence[tuple[Level, int]], progress: bool) -> tqdm:
     )
 
 
-def _show_losses(bar: tqdm, losses: dict[str, Tensor], step: str, level: Level) -> None:
+def _show_losses(bar: tqdm, run: Descent, steps: int) -> None:
     """The step and the losses of the pictures, averaged, beside the bar."""
-    shown = {"step": step} | {
+    losses = run.record.history[-1]
+    shown = {"step": f"{run.number}/{steps}"} | {
         name.removesuffix("_loss"): f"{losses[name].mean().item():.3g}"
         for name in ("content_loss", "style_loss", "total_loss")
     }
     bar.set_postfix(shown, refresh=False)
-    bar.update(level.size[0] * level.size[1])
-
-
-def _has_settled(history: list[dict[str, Tensor]], tolerance: float, window: int = 10) -> bool:
-    if len(history) <= window:
-        return False
-    before, now = history[-1 - window]["total_loss"], history[-1]["total_loss"]
-    return bool((before - now <= tolerance * before.abs()).all())
+    bar.total = run.total
+    bar.update(run.done - bar.n)
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -7,6 +7,7 @@ setting that is given as a list makes one picture for each value.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,8 +65,10 @@ def transfer(
     exact: bool = False,
     seed: int | Sequence[int] = 0,
     device: str = "auto",
+    tile: int | None = None,
     callback: Callback | None = None,
     progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> Result:
     """Paint the content of a photograph in the style of a painting (eq. 7, figures 3 to 7).
 
@@ -96,11 +99,15 @@ def transfer(
         exact: the paper's procedure to the letter, without :mod:`nst_utils.levels` (where all start
             from noise, first at smaller sizes) and without :mod:`nst_utils.curvature`.
         seed: of the noise. device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        steps, optimizer, learning_rate, tolerance, callback, progress: see
+        tile: let the network see the picture in tiles of so many pixels a side: the same picture
+            with less memory, in more time (see :mod:`nst_utils.groups`).
+        steps, optimizer, learning_rate, tolerance, callback, progress, checkpoint: see
             :func:`nst_utils.runs.minimize`.
 
     Raises:
-        ValueError: any setting or picture that cannot be used; the message says what to do.
+        ValueError: any setting or picture that cannot be used, or more memory is needed than
+            there is (see :mod:`nst_utils.memory`); the message says what to do.
+        MemoryError: memory ran out before the first step, however little was done at a time.
     """
     settings = plain_settings(locals())
     photograph = checks.one_image("content", content)
@@ -136,12 +143,17 @@ def transfer(
         "style_reduction": style_reduction,
         "tv_power": tv_power,
     }
-    objective = make_objective(net, rows, device, **formulas)
+    size = content.shape[2:]
+    objective = make_objective(
+        net, rows, device, size=size, optimizer=optimizer, tile=tile, **formulas
+    )
     coarse = []
     # A picture to start from has its large shapes already; Adam is run as others run it.
     from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
     if from_noise and optimizer == "lbfgs" and not exact:
-        coarse = coarse_levels(objective.net, rows, content.shape[2:], **formulas)
+        coarse = coarse_levels(
+            objective.net, rows, size, tile=tile, may_move=device == "auto", **formulas
+        )
     result = minimize(
         objective,
         torch.cat(starts),
@@ -153,6 +165,7 @@ def transfer(
         coarse=coarse,
         callback=_recolored(callback, recolor),
         progress=progress,
+        checkpoint=checkpoint,
         settings=settings,
     )
     result.image = recolor(result.image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -862,9 +863,24 @@ def test_a_preset_whose_weights_cannot_be_had_says_how_to_get_them(
     def fail(*_: object, **__: object) -> None:
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr("torchvision.models.SqueezeNet1_1_Weights.get_state_dict", fail)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", fail)
     command = ("transfer", "chelsea", "china", "-o", tmp_path / "a.png", "--size", "64")
     outcome = run(*command, "--preset", "squeezenet-tv")
     assert outcome.code == 2
     assert "squeezenet1_1-" in outcome.complaint  # the file's address
     assert "give its path as weights" in outcome.complaint
+
+
+def test_a_name_that_the_screen_cannot_show_is_no_error(
+    shared_net: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ü.png"
+    shown = io.BytesIO()
+    screen = io.TextIOWrapper(shown, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    command = ("transfer", "chelsea", "china", "-o", str(path), "--size", "32", "--steps", "1")
+    assert cli.main(command) == 0
+    screen.flush()
+    assert rb"\xfc.png  (1 steps" in shown.getvalue()
+    assert path.exists()
