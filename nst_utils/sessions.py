@@ -39,7 +39,7 @@ class Session:
         state: ``"new"``, ``"running"``, ``"paused"``, and at the end ``"finished"``, ``"stopped"``
             or ``"failed"``.
         step: the last one that was made, or ``None``.
-        message: where it failed, why, in a sentence. error: the exception.
+        message: where it failed, or could not go on to the end, why. error: the exception.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ class Session:
         token = between_layers.set(self._wait_or_end)
         try:
             result = self._run(self._after_step)
+            self.message = result.trouble
             self._end(STOPPED if self._stop.is_set() or result.interrupted else FINISHED)
         except KeyboardInterrupt:  # before the first step
             self._end(STOPPED)

@@ -236,7 +236,8 @@ class Studio:
             what = f"This did not work: {session.message}."
         else:
             ending = "Finished" if session.state == FINISHED else "Stopped"
-            what = f"{ending} after {number} steps, {minutes(session.seconds)}."
+            why = f": {session.message}" if session.message else ""
+            what = f"{ending} after {number} steps, {minutes(session.seconds)}{why}."
         self._say(what)
         if session.state != RUNNING:
             self._show(self.image if number else None)

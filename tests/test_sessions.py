@@ -181,3 +181,16 @@ def test_of_several_new_weights_the_last_counts_once() -> None:
     session.reweigh(weights[0])
     session.run_here()
     assert got == [weights[0], weights[2], None, None]
+
+
+def test_a_run_that_could_not_go_on_to_the_end_says_why() -> None:
+    def troubled(callback: Callback) -> Result:
+        callback(made(1, of=3))
+        ended = result()
+        ended.trouble = "picture 1 cannot go on after step 1: its responses are not finite"
+        return ended
+
+    session = Session(troubled)
+    session.run_here()
+    assert session.state == FINISHED
+    assert session.message == "picture 1 cannot go on after step 1: its responses are not finite"
