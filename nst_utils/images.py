@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
-from torch.nn import functional as fn
 
 from nst_utils import checks
+from nst_utils.decoding import MAX_PIXELS, open_picture, reason
 from nst_utils.paths import check_writable, data_file, user_path, write_whole
-from nst_utils.pixels import to_rgb_array
+from nst_utils.pixels import scale, to_strips, to_tensor
 from nst_utils.quick import quick_size
 
 Source = str | Path | BinaryIO
-# A picture with more pixels is refused before they are unpacked: a decompression bomb is a small
-# file that says it is a huge picture. 10000 x 10000 passes.
-MAX_PIXELS = 100_000_000
 MAX_SEED = 2**64 - 1
-# Only formats that Pillow decodes by itself: an EPS, for one, would be run as a program.
-INPUT_FORMATS = (
-    *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB"),
-    *("JPEG2000", "PPM", "TGA", "ICO", "PCX", "SGI"),
-)
 OUTPUT_FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -87,21 +77,28 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
 
     Raises:
         FileNotFoundError: there is no such file or bundled picture.
-        ValueError: the file is no readable picture, too large, or a single pixel wide or high.
+        ValueError: the file is no readable picture, or a single pixel wide or high, or too large:
+            of more than 100 megapixels (50 in WebP, AVIF, JPEG 2000 and progressive JPEG, 10 in
+            PPM of other than 255 levels, BMP in runs and SGI of 16 bits), or scaling it to ``size``
+            would take more memory than that.
     """
     if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
     file = _find(source) if isinstance(source, (str, Path)) else source
     name = file if isinstance(file, Path) else getattr(file, "name", "the picture")
-    picture = _open(file, name)
+    picture = open_picture(file, name)
     if min(picture.size) < 2:
         raise ValueError(f"{name} is {picture.width}x{picture.height} px; choose a larger one")
+    own = (picture.height, picture.width)
+    target = own if size is None else _target(own, size)
     try:
-        array = to_rgb_array(picture)
-    except Exception as error:  # modes that Pillow cannot convert, MemoryError
-        raise ValueError(f"{name} cannot be converted to RGB ({error}); save it as PNG") from None
-    image = torch.from_numpy(array).permute(2, 0, 1).unsqueeze(0).contiguous()
-    return image if size is None else resize(image, size)
+        strips = to_strips(picture)
+        del picture  # from here on its memory is for the tensor
+        return to_tensor(strips, target)
+    except Exception as error:  # modes that Pillow cannot convert, too little memory
+        raise ValueError(
+            f"{name} cannot be converted to RGB ({reason(error)}); save it as PNG"
+        ) from None
 
 
 def _find(source: str | Path) -> Path:
@@ -118,59 +115,36 @@ def _find(source: str | Path) -> Path:
     raise FileNotFoundError(f"there is no file {path}, nor a bundled picture: {known}")
 
 
-def _open(file: Path | BinaryIO, name: object) -> Image.Image:
-    """Open and decode; every way in which this can fail becomes one sentence."""
-    if not (file.stat().st_size if isinstance(file, Path) else file.seek(0, io.SEEK_END)):
-        raise ValueError(f"{name} is empty; save or download the picture again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own bomb warning, EXIF and TIFF chatter
-            picture = Image.open(file, formats=_input_formats())
-            if picture.width * picture.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            picture.load()
-            return ImageOps.exif_transpose(picture)
-    except UnidentifiedImageError:
-        raise ValueError(f"{name} is not a picture that can be read; use PNG or JPEG") from None
-    except Image.DecompressionBombError:
-        raise ValueError(
-            f"{name} has more than the {MAX_PIXELS:,} pixels that are read; scale it down first"
-        ) from None
-    except PermissionError:
-        raise ValueError(f"{name} may not be read; change its permissions") from None
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
-        reason = str(error).strip() or type(error).__name__
-        raise ValueError(f"{name} is damaged ({reason}); save or download it again") from None
-
-
-@lru_cache(maxsize=1)
-def _input_formats() -> list[str]:
-    """Those of ``INPUT_FORMATS`` that this Pillow was built with."""
-    Image.init()
-    return [name for name in INPUT_FORMATS if name in Image.OPEN]
-
-
 def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Scale (B, 3, H, W) to a longest side of ``size``, or to exactly ``(height, width)``.
 
     Bicubic with antialiasing, so that a small picture shows no moire; clamped to 0..1.
     """
-    height, width = image.shape[-2:]
+    own = (image.shape[-2], image.shape[-1])
+    target = _target(own, size)
+    return image if target == own else scale(image, target).clamp(0, 1)
+
+
+def _target(own: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) after scaling; ``ValueError`` where that would need too much memory."""
+    height, width = own
     if isinstance(size, tuple):
         if len(size) != 2:
             raise ValueError(f"size must be one number or (height, width), got {size}")
         target = size
     else:
-        scale = size / max(height, width)
-        target = (max(1, round(height * scale)), max(1, round(width * scale)))
+        factor = size / max(height, width)
+        target = (max(1, round(height * factor)), max(1, round(width * factor)))
     for side in target:
         checks.count("size", side, most=MAX_PIXELS)
-    if target == (height, width):
-        return image
-    if target[0] * target[1] > MAX_PIXELS:
-        raise ValueError(f"size {size} is more than {MAX_PIXELS:,} pixels; choose a smaller one")
-    scaled = fn.interpolate(image, target, mode="bicubic", antialias=True, align_corners=False)
-    return scaled.clamp(0, 1)
+    # Rows are scaled before columns; what is in between is held beside the result.
+    needed = (height + target[0]) * target[1]
+    if target != own and needed > MAX_PIXELS:
+        raise ValueError(
+            f"size {size} of {width}x{height} px takes {needed:,} pixels of memory, more than "
+            f"{MAX_PIXELS:,}; choose a smaller one"
+        )
+    return target
 
 
 def output_format(path: str | Path) -> str:
@@ -185,8 +159,8 @@ def output_format(path: str | Path) -> str:
 
 def check_output(path: str | Path) -> Path:
     """Raise now what :func:`save_image` would raise after a long run; return the path."""
-    output_format(path)
     target = user_path(path)
+    output_format(target)
     check_writable(target)
     return target
 

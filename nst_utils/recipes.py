@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nst_utils import checks
 from nst_utils.arguments import INITS, style_table
+from nst_utils.decoding import reason
 from nst_utils.images import load_image, resize, to_pil
 from nst_utils.networks import Network
 from nst_utils.presets import preset
@@ -28,6 +29,7 @@ from nst_utils.rows import Weighting
 from nst_utils.sessions import Run
 
 KEYWORD = "nst_utils recipe"  # of the text in a PNG
+MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
 # The limits of the studio's controls; of alpha/beta, as powers of 10.
 LEAST_RATIO, MAX_RATIO, MAX_FACTOR, MAX_TV, MAX_STEPS, MAX_SEED = -6, 4, 10, 1e9, 100_000, 2**31
 SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
@@ -168,11 +170,14 @@ def of_preset(name: str, **settings: Any) -> Recipe:
 def from_json(text: str) -> Recipe:
     """A recipe from text; ``ValueError`` for text that is none."""
     try:
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"they are longer than {MAX_TEXT:,} characters")
         values = json.loads(text)
+        json.dumps(values, ensure_ascii=False).encode()  # half a character cannot be shown
         known = {each.name for each in fields(Recipe)}
         return replace(Recipe(), **{k: v for k, v in values.items() if k in known})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"its settings cannot be used ({error})") from None
+        raise ValueError(f"its settings cannot be used ({reason(error)})") from None
 
 
 def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:
@@ -189,6 +194,8 @@ def read_png(file: str | Path | BinaryIO) -> Recipe:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its size: the pixels are not read
+            if isinstance(file, (str, Path)) and not Path(file).is_file():
+                raise OSError  # a pipe would make it wait
             with Image.open(file, formats=["PNG"]) as picture:
                 text = picture.info.get(KEYWORD)
     except Exception:  # of a damaged file Pillow raises OSError, SyntaxError and others

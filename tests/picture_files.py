@@ -85,7 +85,7 @@ BAD_PICTURES: dict[str, tuple[Callable[[Path], object], str]] = {
     "zeros.png": (_file(bytes(4096)), "use PNG or JPEG"),
     "folder.png": (lambda path: path.mkdir(), "is a folder"),
     "loop.png": (lambda path: path.symlink_to(path.name), "choose another"),
-    "pipe.png": (lambda path: os.mkfifo(path), "is empty"),
+    "pipe.png": (lambda path: os.mkfifo(path), "no regular file"),
     "bomb.png": (_file(png(50_000, 50_000, bits=1, color_type=0)), "scale it down"),
     "bomb_below_pillows_limit.png": (_file(png(10_001, 10_000)), "scale it down"),
     "one_pixel.png": (_file(encoded(noisy(1, 1), "PNG")), "choose a larger one"),

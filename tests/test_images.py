@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import resource
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ from picture_files import (
 from PIL import Image
 from torch import Tensor
 
-from nst_utils import images
+from nst_utils import decoding
 from nst_utils.images import load_image, noise_image, resize, samples, save_image, to_pil
 
 Color = tuple[float, float, float]
@@ -479,7 +481,7 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(
 
 
 def test_a_picture_too_wide_for_its_format_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"wide\.webp could not be written .*16383"):
+    with pytest.raises(ValueError, match=r"wide\.webp could not be written.*16383"):
         save_image(torch.zeros(1, 3, 2, 16_400), tmp_path / "wide.webp")
     assert not list(tmp_path.iterdir())
 
@@ -506,7 +508,7 @@ def test_a_bad_file_may_be_given_as_text(name: str, tmp_path: Path) -> None:
 
 
 def test_the_limit_of_pixels_is_inclusive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 12)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 12)
     for width in (4, 5):
         noisy(width, 3).save(tmp_path / f"{width}.png")
     assert load_image(tmp_path / "4.png").shape == (1, 3, 3, 4)
@@ -532,7 +534,12 @@ def test_a_file_without_permission_is_refused(
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), SyntaxError("not a TIFF"), IndexError("out of range"), RuntimeError()]
+    "error",
+    [
+        *(SyntaxError("not a TIFF"), IndexError("out of\nrange"), RuntimeError()),
+        *(OverflowError("int too large"), AttributeError("no seek"), struct.error("4 bytes")),
+        *(RecursionError("too deep"), UserWarning("treated as an error")),
+    ],
 )
 def test_whatever_a_decoder_raises_becomes_a_sentence(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -545,6 +552,18 @@ def test_whatever_a_decoder_raises_becomes_a_sentence(
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
     with pytest.raises(ValueError, match=r"odd\.png is damaged \(.+\); save or download it again"):
         load_image(tmp_path / "odd.png")
+
+
+def test_too_little_memory_and_an_interrupt_are_told_apart_from_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noisy().save(tmp_path / "odd.png")
+    for error, expected in ((MemoryError, ValueError), (KeyboardInterrupt, KeyboardInterrupt)):
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", Mock(side_effect=error))
+        with pytest.raises(expected) as caught:
+            load_image(tmp_path / "odd.png")
+        if expected is ValueError:
+            assert "odd.png needs more memory than there is; scale it down" in str(caught.value)
 
 
 def test_a_mode_that_cannot_be_converted_is_refused(

@@ -129,6 +129,11 @@ BAD = {
     '{"content": 5}': "content",
     '{"style": null}': "style",
     '{"device": 5}': "device",
+    '{"preset": "two\\nlines"}': "unknown preset 'two lines'",
+    '{"content": "\\ud800"}': "cannot be used",
+    '{"size": ' + "9" * 4000 + "}": "size must be a whole number",
+    '{"preset": "' + "x" * 50_000 + '"}': "unknown preset",
+    "[" + "[]," * 50_000 + "[]]": "longer than 100,000 characters",
 }
 
 
