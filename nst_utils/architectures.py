@@ -6,6 +6,7 @@ response is always taken after the layer's ReLU.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -33,6 +34,12 @@ class Architecture:
     strides: dict[str, int]
     pool_side: int = 2
     normalizations: dict[str, str] = field(default_factory=dict)
+
+    def size(self, layer: str, picture: Sequence[int]) -> tuple[int, int]:
+        """(H_l, W_l) of a layer's responses to a picture of (height, width)."""
+        lost = 0 if self.pool_side == 2 else 1  # SqueezeNet's first convolution has no padding
+        height, width = ((side - lost) // self.strides[layer] for side in picture)
+        return height, width
 
 
 # Filters of each of VGG's five blocks (Simonyan & Zisserman 2015, table 1).

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 
-from nst_utils import checks
+from nst_utils import checks, memory, tiles
 from nst_utils.backbones import vgg19
 from nst_utils.images import noise_image, resize
 from nst_utils.networks import Network, check_layers, on_device
@@ -20,17 +20,41 @@ INITS = ("noise", "content", "style")
 
 
 def make_objective(
-    net: Network | None, rows: Sequence[Row], device: str, **formulas: Any
+    net: Network | None,
+    rows: Sequence[Row],
+    device: str,
+    *,
+    size: Sequence[int],
+    optimizer: str = "lbfgs",
+    tile: int | None = None,
+    **formulas: Any,
 ) -> Objective:
-    """The table on the device where the work is to be done; ``formulas`` as for Objective."""
-    if not isinstance(net, (Network, type(None))):
-        raise ValueError(f"net must be a network as nst.vgg19() gives it, got {net!r}")
-    return Objective(on_device(net or vgg19(), checks.device(device)), rows, **formulas)
+    """The table on the device where the work is to be done, if it will fit into memory.
+
+    Args:
+        net, rows, device, optimizer, tile: as the user gave them.
+        size: (height, width) of the pictures that are made.
+        formulas: as for :class:`nst_utils.objective.Objective`.
+
+    Raises:
+        ValueError: a run will need more memory than there is; a bad setting.
+    """
+    if net is not None and not is_network(net):
+        raise ValueError(f"net must be a network as nst.vgg19() gives it, got {checks.shown(net)}")
+    net = on_device(vgg19() if net is None else net, checks.device(device))
+    tiles.check(net.architecture, tile)
+    memory.check_fits(net, rows, (size[0], size[1]), optimizer, tile)
+    return Objective(net, rows, tile=tile, may_move=device == "auto", **formulas)
 
 
 def known_layers(net: object) -> tuple[str, ...]:
     """The layers that can be named; the default network's where none is given."""
-    return net.layers if isinstance(net, Network) else VGG19_LAYERS
+    return net.layers if is_network(net) else VGG19_LAYERS
+
+
+def is_network(net: object) -> TypeGuard[Network]:
+    """Whether it is a network; what ``torch.compile(net)`` gives behaves as one."""
+    return isinstance(getattr(net, "_orig_mod", net), Network)
 
 
 def style_parts(
@@ -85,7 +109,7 @@ def _blended(pictures: list[Tensor], shares: list[Any]) -> list[Painting]:
 
 def _as_share_lists(blend: Any) -> list[list[Any]]:
     shares = as_list(blend)
-    several = any(isinstance(share, Iterable) for share in shares)
+    several = any(checks.is_several(share) for share in shares)
     return [as_list(each) for each in shares] if several else [shares]
 
 
@@ -102,6 +126,8 @@ def style_table(layers: Sequence[str], weights: Sequence[float] | None) -> dict[
     """Layer -> w_l of eq. 5."""
     if weights is None:
         return {layer: 1 / len(layers) for layer in layers}
+    one_tensor = isinstance(weights, Tensor) and weights.ndim == 1
+    weights = list(weights) if one_tensor else as_list(weights)
     if len(weights) != len(layers):
         raise ValueError(
             f"style_layer_weights has {len(weights)} values for {len(layers)} style layers; "
@@ -133,16 +159,15 @@ def _on_cpu(picture: Tensor) -> Tensor:
 
 def as_list(value: Any) -> list[Any]:
     """A list of the values; of one where it is a single value."""
-    several = isinstance(value, Iterable) and not isinstance(value, (str, Tensor))
-    return list(value) if several else [value]
+    return list(value) if checks.is_several(value) else [value]
 
 
 def as_layer_lists(layers: Any, known: Sequence[str]) -> list[list[str]]:
     """A list of layer names, or of such lists, as the latter; ``known`` are the network's."""
     if isinstance(layers, str):
         return [check_layers(layers, known=known)]
-    if not isinstance(layers, Iterable):
-        raise ValueError(f"layers must be a list of layer names, got {layers!r}")
+    if not checks.is_several(layers):
+        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
     layers = list(layers)
     if any(isinstance(layer, str) for layer in layers):
         return [check_layers(layers, known=known)]

@@ -5,11 +5,29 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Sequence
 from numbers import Integral
+from pathlib import Path
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: short and on one line, a tensor by its shape.
+
+    >>> shown("lbgfs"), shown(torch.ones(2, 3)), shown(list(range(100)))
+    ("'lbgfs'", 'a tensor of shape (2, 3)', '[0, 1, 2, 3, 4, 5, ...]')
+    """
+    if isinstance(value, Tensor) and value.ndim:
+        return f"a tensor of shape {tuple(value.shape)}"
+    text = " ".join(_short.repr(value).split())
+    return text if len(text) <= 90 else f"{text[:80]} ..."
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
@@ -19,14 +37,15 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
     "unknown layer 'conv42'; did you mean 'conv4_2'? Known: conv4_1, conv4_2"
     """
     options = list(known)
-    near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
+    text = str(name) if isinstance(name, (str, Path)) else shown(name)
+    near = difflib.get_close_matches(text, options, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"unknown {what} '{name}'; {hint}Known: {', '.join(options)}"
+    return f"unknown {what} '{' '.join(text.split())}'; {hint}Known: {', '.join(options)}"
 
 
-def one_of(what: str, name: str, known: Sequence[str]) -> str:
+def one_of(what: str, name: object, known: Sequence[str]) -> str:
     """Return ``name`` if it is known, else raise ``ValueError`` with a suggestion."""
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(unknown(what, name, known))
     return name
 
@@ -36,7 +55,7 @@ def count(what: str, value: object, least: int = 1, most: float = math.inf) -> i
     whole = isinstance(value, Integral) and not isinstance(value, bool)  # NumPy's integers too
     if not whole or not least <= int(value) <= most:  # type: ignore[call-overload]
         limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ValueError(f"{what} must be a whole number {limits}, got {value!r}")
+        raise ValueError(f"{what} must be a whole number {limits}, got {shown(value)}")
     return int(value)  # type: ignore[call-overload]
 
 
@@ -45,12 +64,23 @@ def weight(what: str, value: object) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise ValueError(f"{what} must be a number, got {value!r}") from None
+        raise ValueError(f"{what} must be a number, got {shown(value)}") from None
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"{what} must be a finite number of at least 0, got {value!r}")
     if number and not 1e-30 <= number <= 1e30:  # or the losses leave what floats can hold
         raise ValueError(f"{what} must be 0 or from 1e-30 to 1e30, got {value!r}")
     return number
+
+
+def is_several(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether these are several values; a text or a tensor is one."""
+    if isinstance(value, (str, bytes, Tensor)):
+        return False
+    try:
+        iter(value)  # type: ignore[call-overload]
+    except TypeError:  # NumPy's arrays without dimensions too, which say that they can be iterated
+        return False
+    return True
 
 
 def images(what: str, value: object) -> Tensor:
@@ -60,6 +90,8 @@ def images(what: str, value: object) -> Tensor:
         raise ValueError(
             f"{what} must be a tensor of shape (B, 3, H, W) as load_image gives it, got {got}"
         )
+    if value.layout != torch.strided or value.is_meta:
+        raise ValueError(f"{what} must be a dense tensor with values; load the picture again")
     if not value.is_floating_point():
         raise ValueError(f"{what} must hold floats from 0 to 1, got {value.dtype}")
     if not value.numel():
@@ -92,7 +124,7 @@ def device(name: str | torch.device = "auto") -> torch.device:
     ``"auto"`` takes CUDA, then Apple's MPS, then the CPU. Raises ``ValueError`` with the way out
     where the device is unknown or not there.
     """
-    name = str(name)
+    name = str(name) if isinstance(name, (str, torch.device)) else shown(name)
     kind, _, index = name.partition(":")
     one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
     if name != kind and (kind == "auto" or not index.isdecimal()):
@@ -114,6 +146,14 @@ def device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(name)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the machine or of a GPU."""
+    # torch raises plain RuntimeErrors, and passes on what C++ and oneDNN call it.
+    words = "allocate memory|out of memory|bad_alloc|could not (create|execute) a primitive$"
+    of_torch = isinstance(error, RuntimeError) and re.search(words, str(error))
+    return isinstance(error, MemoryError) or bool(of_torch)
+
+
 def explain(error: BaseException, options: bool = True) -> str | None:
     """One line for the user on an error that a run ended with; ``None`` for a bug of ours.
 
@@ -121,7 +161,7 @@ def explain(error: BaseException, options: bool = True) -> str | None:
     """
     if isinstance(error, (ValueError, OSError)):
         return " ".join(str(error).splitlines())
-    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+    if is_out_of_memory(error):
         option = " (--size)" if options else ""
         return f"there is not enough memory for this; use a smaller size{option}"
     # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.

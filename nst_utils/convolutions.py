@@ -87,7 +87,7 @@ class ConvReLU(nn.Module):
         return (
             x.device.type == "cpu"
             and x.dtype == self.kernel.dtype == torch.float32
-            and min(self.kernel.shape[:2]) >= _LEAST_FILTERS
+            and transformed_bytes(*self.kernel.shape[:2]) > 0
             and min(x.shape[2:]) >= 4
         )
 
@@ -136,6 +136,11 @@ class _AveragePool(torch.autograd.Function):
 def average_pool(x: Tensor) -> Tensor:
     """The mean of each 2x2 positions, (B, N, H, W) -> (B, N, H // 2, W // 2)."""
     return _AveragePool.apply(x)
+
+
+def transformed_bytes(filters: int, before: int) -> int:
+    """What a kernel takes up in Winograd's basis, both ways; 0 where that is not used."""
+    return 2 * 36 * filters * before * 4 if min(filters, before) >= _LEAST_FILTERS else 0
 
 
 def transform_kernel(kernel: Tensor) -> Tensor:

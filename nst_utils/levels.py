@@ -6,6 +6,7 @@ result is the start of the next. Half the size is a quarter of the work.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -68,10 +69,11 @@ def _at(row: Row, net: Network, size: tuple[int, int], divisor: int, made: Made)
     """The row for pictures of ``size``, its paintings smaller by the same factor."""
     paintings = [_painting_at(painting, size, divisor, made) for painting in row.paintings]
     areas = [1.0 if region is None else float(region.mean()) for region in row.regions]
+    positions = {layer: math.prod(net.architecture.size(layer, size)) for layer in row.style_layers}
     layers = {
         layer: weight
         for layer, weight in row.style_layers.items()
-        if min(areas, default=1.0) * _positions(net, layer, size) >= net.filters(layer)
+        if min(areas, default=1.0) * positions[layer] >= net.filters(layer)
     }
     content = None if row.content is None else _scaled(row.content, size, made)
     return replace(row, content=content, style=paintings, style_layers=layers)
@@ -96,8 +98,3 @@ def _scaled(picture: Tensor, size: tuple[int, int], made: Made) -> Tensor:
         is_mask = picture.shape[1] == 1
         made[key] = check_mask("a mask", picture, size) if is_mask else resize(picture, size)
     return made[key]
-
-
-def _positions(net: Network, layer: str, size: tuple[int, int]) -> int:
-    stride = net.stride(layer)
-    return (size[0] // stride) * (size[1] // stride)

@@ -18,12 +18,15 @@ CONTENT_REDUCTIONS = ("mean", "sum")
 STYLE_REDUCTIONS = ("paper", "sum", "mean", "values")
 
 
-def content_loss(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
+def content_loss(
+    F: Tensor, P: Tensor, reduction: str = "mean", positions: int | None = None
+) -> Tensor:
     """Equation 1: L_content = 1/2 sum_ij (F_ij - P_ij)^2, here by default divided by N M.
 
     Args:
         F: (B, N, H, W), responses to the image. P: the same shape (or batch 1), to the photograph.
         reduction: ``"mean"`` divides by N M; ``"sum"`` is the equation to the letter.
+        positions: M, where F and P are a part of the responses; the losses of all parts add up.
 
     Returns:
         (B,), one value for each image.
@@ -44,7 +47,8 @@ def content_loss(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
         # Paper: the sum. Here: its mean, because with a normalized network the sum is about a
         # million and E_l about one, so that every ratio of figure 4 gives the photograph; with the
         # mean they go from the painting to the photograph as there (benchmarks/README.md).
-        return squares.mean((1, 2, 3)) / 2
+        parts = 1 if positions is None else positions / (F.shape[2] * F.shape[3])
+        return squares.mean((1, 2, 3)) / parts / 2
     raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
 
 
@@ -137,17 +141,35 @@ def style_loss(
             f"the image's responses have {F.shape[1]} filters, the painting's {A.shape[1]}; "
             "take both from the same layer"
         )
-    N, M = F.shape[1], F.shape[2] * F.shape[3]
-    factors = {"paper": 1.0, "sum": 4.0, "mean": 4 / N**2, "values": 4 * M / N}
-    if reduction not in factors:
-        raise ValueError(f"reduction must be one of {', '.join(factors)}, got {reduction!r}")
+    M = F.shape[2] * F.shape[3]
     if A.ndim == 4:
         positions = A.shape[2] * A.shape[3]
         A = gram_matrix(A)
+    return gram_loss(gram_matrix(F), A, M, positions or M, reduction)
+
+
+def gram_loss(G: Tensor, A: Tensor, M: int, M_A: int, reduction: str = "paper") -> Tensor:
+    """Equation 4 from the Gram matrices, as :func:`style_loss` has it.
+
+    Args:
+        G: (B, N, N), the image's, over M positions. A: the same shape (or batch 1), the
+            painting's, over M_A positions.
+        reduction: one of the table there.
+
+    Returns:
+        (B,), E_l for each image.
+
+    Raises:
+        ValueError: the reduction is unknown.
+    """
+    N = G.shape[1]
+    factors = {"paper": 1.0, "sum": 4.0, "mean": 4 / N**2, "values": 4 * M / N}
+    if reduction not in factors:
+        raise ValueError(f"reduction must be one of {', '.join(factors)}, got {reduction!r}")
     # Paper: both pictures have the same size, so both Gram matrices are divided by the same M.
     # Here: each by its own, as in the authors' code, because then the sizes may differ; with
     # equal sizes it is equation 4 exactly.
-    difference = gram_matrix(F) / M - A / (positions or M)
+    difference = G / M - A / M_A
     return difference.square().flatten(1).mean(1) * (factors[reduction] / 4)
 
 

@@ -183,7 +183,9 @@ def check_layers(
     With ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
     """
     if isinstance(layers, str):
-        raise ValueError(f"layers must be a list of names, for instance ['{layers}']")
+        raise ValueError(f"layers must be a list of names, for instance [{checks.shown(layers)}]")
+    if not checks.is_several(layers):
+        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
     names = [checks.one_of("layer", layer, known) for layer in layers]
     if unique and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -8,25 +8,24 @@ is the same columns with another ratio in each row. Rows never influence one ano
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nst_utils import checks
+from nst_utils.capacity import Capacity
+from nst_utils.groups import Column, Formulas, Group
 from nst_utils.losses import (
     CONTENT_REDUCTIONS,
     STYLE_REDUCTIONS,
-    content_loss,
-    style_loss,
     total_loss,
-    total_variation,
     weighted_style_loss,
 )
 from nst_utils.networks import Network, check_layers
 from nst_utils.rows import Row, Weighting
-from nst_utils.targets import Target, Targets, guide
+from nst_utils.targets import Targets
 
 TOTAL_VARIATION = ("total_variation", "pixels")
 
@@ -44,15 +43,6 @@ class Evaluation(NamedTuple):
     terms: Tensor
 
 
-class _Group(NamedTuple):
-    """Rows that use the same layers and regions, and so go through the network together."""
-
-    rows: list[int]
-    columns: list[int]
-    layers: list[str]
-    targets: list[list[Target]]  # for each column, one for each region
-
-
 class Objective:
     """The table: takes every target once, then gives losses and gradients for any pictures.
 
@@ -62,12 +52,17 @@ class Objective:
         content_reduction: how eq. 1 is reduced (see :func:`nst_utils.losses.content_loss`).
         style_reduction: how eq. 4 is reduced (see :func:`nst_utils.losses.style_loss`).
         tv_power: 1 or 2 (see :func:`nst_utils.losses.total_variation`).
+        tile: the network sees pictures in tiles of so many pixels a side: less memory, more time,
+            the same losses (see :mod:`nst_utils.groups`). Whenever memory runs out, that is done
+            anyway (see :mod:`nst_utils.capacity`).
+        may_move: whether the work may go on on the CPU where a GPU's memory does not do.
 
     Attributes:
         columns: names of the loss terms: ``"content/conv4_2"``, ``"style/conv1_1"``, ...
 
     Raises:
-        ValueError: bad layers or weights, or pictures too small for the deepest layer.
+        ValueError: bad layers, weights or tiles, or pictures too small for the deepest layer.
+        MemoryError: the targets do not fit into memory, however they are taken.
     """
 
     def __init__(
@@ -77,13 +72,14 @@ class Objective:
         content_reduction: str = "mean",
         style_reduction: str = "paper",
         tv_power: int = 2,
+        tile: int | None = None,
+        may_move: bool = False,
     ) -> None:
         if not rows:
             raise ValueError("there is no picture to make: the list of rows is empty")
         for row in rows:
             row.check()
-        self.net = net
-        self.device: torch.device = net.mean.device
+        self._capacity = Capacity(net, tile, may_move)
         self.content_reduction = checks.one_of(
             "content reduction", content_reduction, CONTENT_REDUCTIONS
         )
@@ -101,11 +97,31 @@ class Objective:
 
         self._rows = list(rows)
         self._weigh()
-        self._guides: dict[tuple[int, str], Tensor] = {}
-        self._groups = self._make_groups(rows)
+        pictures = [picture for row in rows for picture in row.pictures]
+        longest = max(max(picture.shape[2:]) for picture in pictures)
+        self._groups = self._capacity.run(self._make_groups, 1, longest)
 
     def __len__(self) -> int:
         return len(self.layer_weights)
+
+    @property
+    def net(self) -> Network:
+        """The feature network."""
+        return self._capacity.net
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.net.mean.device
+
+    @property
+    def tile(self) -> int | None:
+        """The side in pixels of the tiles that the network sees, if there are any, by now."""
+        return self._capacity.tile
+
+    @tile.setter
+    def tile(self, side: int | None) -> None:
+        self._capacity.tile = side
 
     def _weigh(self) -> None:
         """From the rows to tables of numbers, (B,) or (B, columns)."""
@@ -122,7 +138,21 @@ class Objective:
         factors = torch.stack([by_kind[kind] for kind, _ in self._kinds], dim=1)
         factors = factors * self.layer_weights
         relative = factors / factors.amax(1, keepdim=True)
-        self._relative = relative.to(self.device, torch.float32)
+        self._relative = relative.float()
+
+    @property
+    def rows(self) -> list[Row]:
+        """What each picture shall match, with the weights that hold now."""
+        return list(self._rows)
+
+    @property
+    def formulas(self) -> dict[str, Any]:
+        """The readings of the equations that were asked for."""
+        return {
+            "content_reduction": self.content_reduction,
+            "style_reduction": self.style_reduction,
+            "tv_power": self._tv_power,
+        }
 
     def reweighed(self, new: Weighting) -> Objective:
         """The same table with other weights in every row; the targets are shared.
@@ -137,31 +167,35 @@ class Objective:
         return other
 
     @torch.inference_mode(False)
-    def _make_groups(self, rows: Sequence[Row]) -> list[_Group]:
+    def _make_groups(self) -> list[Group]:
         members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-        for index, row in enumerate(rows):
+        for index, row in enumerate(self._rows):
             used = tuple(i for i, kind in enumerate(self._kinds) if _is_used(row, *kind))
             regions = tuple(id(region) for region in row.regions)
             members.setdefault((used, regions), []).append(index)
-        targets = Targets(self.net, [kind for kind in self._kinds if kind != TOTAL_VARIATION])
+        taken = [kind for kind in self._kinds if kind != TOTAL_VARIATION]
+        targets = Targets(self.net, taken, self._capacity.tile)
+        formulas = Formulas(self.content_reduction, self.style_reduction, self._tv_power)
         groups = []
         for (used, _), indices in members.items():
-            group_rows = [rows[i] for i in indices]
-            kinds = [self._kinds[column] for column in used]
-            layers = [layer for kind, layer in kinds if (kind, layer) != TOTAL_VARIATION]
-            taken = [
-                [] if kind == TOTAL_VARIATION else targets.take(group_rows, *kind) for kind in kinds
-            ]
-            groups.append(_Group(indices, list(used), list(dict.fromkeys(layers)), taken))
+            rows = [self._rows[i] for i in indices]
+            columns = []
+            for number in used:
+                kind = self._kinds[number]
+                aims = [] if kind == TOTAL_VARIATION else targets.take(rows, *kind)
+                columns.append(Column(number, *kind, aims))
+            groups.append(Group(indices, columns, formulas))
         return groups
 
-    @torch.inference_mode(False)  # the gradient is needed whatever mode the caller is in
     def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
         """Loss, gradient and terms of ``images`` (n, 3, H, W), which stand for the given rows.
 
         Args:
             images: one picture for each of ``rows``.
             rows: (n,) indices into the table; all rows by default.
+
+        Raises:
+            MemoryError: even the smallest tile does not fit into memory.
         """
         asked = list(range(len(self))) if rows is None else rows.tolist()
         if len(asked) != len(images) or not all(0 <= row < len(self) for row in asked):
@@ -169,60 +203,26 @@ class Objective:
                 f"{len(images)} pictures for the rows {asked} of a table of {len(self)}; give one "
                 "picture for each row"
             )
+        longest = max(images.shape[2:])
+        return self._capacity.run(lambda: self._evaluate(images, asked), len(asked), longest)
+
+    @torch.inference_mode(False)  # the gradient is needed whatever mode the caller is in
+    def _evaluate(self, images: Tensor, asked: list[int]) -> Evaluation:
         loss = images.new_zeros(len(asked))
         gradient = torch.zeros_like(images)
         terms = images.new_full((len(asked), len(self.columns)), torch.nan)
-        for group, here in self._parts(asked):
-            members = [group.rows.index(asked[i]) for i in here]
-            x = images[here].detach().requires_grad_(True)
-            with torch.enable_grad():
-                losses = self._column_losses(group, x, members)
-                relative = self._relative[[asked[i] for i in here]][:, group.columns]
-                group_loss = (losses * relative).sum(1)
-                (group_gradient,) = torch.autograd.grad(group_loss.sum(), x)
-            loss[here] = group_loss.detach()
-            gradient[here] = group_gradient
-            terms[torch.tensor(here)[:, None], torch.tensor(group.columns)] = losses.detach()
-        return Evaluation(loss, gradient, terms)
-
-    def _parts(self, asked: list[int]) -> Iterator[tuple[_Group, list[int]]]:
-        """Places in ``asked`` that go through the network together, with their group.
-
-        A GPU takes a whole group at once; a processor's cache holds one picture better than many.
-        """
         for group in self._groups:
-            here = [i for i, row in enumerate(asked) if row in group.rows]
-            at_once = 1 if self.device.type == "cpu" else max(1, len(here))
-            for first in range(0, len(here), at_once):
-                yield group, here[first : first + at_once]
-
-    def _column_losses(self, group: _Group, images: Tensor, members: list[int]) -> Tensor:
-        """(n, columns of the group): eq. 1 or eq. 4 of each column, or total variation."""
-        responses = self.net(images, group.layers) if group.layers else {}
-        losses = []
-        for column, targets in zip(group.columns, group.targets, strict=True):
-            kind, layer = self._kinds[column]
-            if kind == "total_variation":
-                losses.append(total_variation(images, self._tv_power))
-                continue
-            parts = [self._loss(kind, responses[layer], each, layer, members) for each in targets]
-            losses.append(parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
-        return torch.stack(losses, dim=1)
-
-    def _loss(
-        self, kind: str, response: Tensor, target: Target, layer: str, members: list[int]
-    ) -> Tensor:
-        """(n,): one column in one region, which counts by its area."""
-        values = target.values if target.values.shape[0] == 1 else target.values[members]
-        if kind == "content":
-            return content_loss(response, values, self.content_reduction)
-        if target.region is not None:
-            key = (id(target.region), layer)
-            if key not in self._guides:
-                self._guides[key] = guide(target.region, response)
-            response = response * self._guides[key]
-        loss = style_loss(response, values, positions=1, reduction=self.style_reduction)
-        return loss * target.area
+            places = [i for i, row in enumerate(asked) if row in group.rows]
+            at_once = self._capacity.at_once(len(places))
+            for first in range(0, len(places), at_once):
+                here = places[first : first + at_once]
+                members = [asked[i] for i in here]
+                weights = self._relative[members][:, group.numbers].to(self.device)
+                x = images[here].to(self.device)  # where the pictures are, unless the work moved
+                found = group.evaluate(self.net, x, members, weights, self._capacity.tile)
+                loss[here], gradient[here], losses = (each.to(images.device) for each in found)
+                terms[torch.tensor(here)[:, None], torch.tensor(group.numbers)] = losses
+        return Evaluation(loss, gradient, terms)
 
     def paper_losses(self, terms: Tensor) -> dict[str, Tensor]:
         """From the terms of all rows, (B, K), to the paper's units, each (B,) in float64.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from nst_utils import tiles
 from nst_utils.losses import gram_matrix
 from nst_utils.networks import Network
 from nst_utils.rows import Row
@@ -28,11 +30,15 @@ class Targets:
     Args:
         net: the feature network.
         kinds: all columns, each ``("content", layer)`` or ``("style", layer)``.
+        tile: the side of the tiles in which a picture is looked at; by default, in one go.
     """
 
-    def __init__(self, net: Network, kinds: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, net: Network, kinds: Sequence[tuple[str, str]], tile: int | None = None
+    ) -> None:
         self._net = net
         self._kinds = kinds
+        self._tile = tile
         self._taken: dict[tuple[int, int, str, str], Tensor] = {}
 
     def take(self, rows: Sequence[Row], kind: str, layer: str) -> list[Target]:
@@ -79,16 +85,35 @@ class Targets:
         if (*which, layer) not in self._taken:
             layers = [name for k, name in self._kinds if k == kind and name in row.layers(k)]
             try:
-                responses = self._net(picture.detach().to(self._net.mean), layers)
+                found = self._look(picture.detach().to(self._net.mean), mask, kind, layers)
             except ValueError as error:
                 raise ValueError(f"the {kind} picture cannot be used: {error}") from None
-            for name, response in responses.items():
+            self._taken |= {(*which, name): values for name, values in found.items()}
+        return self._taken[(*which, layer)]
+
+    def _look(
+        self, picture: Tensor, mask: Tensor | None, kind: str, layers: list[str]
+    ) -> dict[str, Tensor]:
+        """layer -> P^l or A^l, put together from the picture's tiles."""
+        architecture = self._net.architecture
+        parts = tiles.cut(architecture, layers, picture.shape[2:], self._tile)
+        found: dict[str, Tensor] = {}
+        for part in parts:
+            for name, response in self._net(part.pixels(picture), layers).items():
+                stride, size = self._net.stride(name), architecture.size(name, part.size)
+                response = part.of_seen(response, stride)
                 if kind == "style":
                     if mask is not None:
-                        response = response * guide(mask.to(response), response)
-                    response = gram_matrix(response) / response[0, 0].numel()
-                self._taken[(*which, name)] = response
-        return self._taken[(*which, layer)]
+                        its = part.of_whole(guide(mask.to(picture), size), stride)
+                        response = response * its
+                    gram = gram_matrix(response) / math.prod(size)
+                    found[name] = found[name] + gram if name in found else gram
+                elif len(parts) == 1:
+                    found[name] = response
+                else:
+                    whole = found.setdefault(name, response.new_empty(*response.shape[:2], *size))
+                    part.of_whole(whole, stride).copy_(response)
+        return found
 
 
 def _shared(values: list[Tensor]) -> Tensor:
@@ -96,13 +121,13 @@ def _shared(values: list[Tensor]) -> Tensor:
     return values[0] if all(value is values[0] for value in values) else torch.cat(values)
 
 
-def guide(mask: Tensor, response: Tensor) -> Tensor:
-    """A mask at a layer's size, (1, 1, H_l, W_l), scaled to mean square 1.
+def guide(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """A mask at a layer's size (H_l, W_l), as (1, 1, H_l, W_l), scaled to mean square 1.
 
     Responses times this have the region's own Gram matrix, divided by the region's own number of
     positions (Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", CVPR 2017:
     guided Gram matrices).
     """
-    small = fn.interpolate(mask, response.shape[2:], mode="area")
+    small = fn.interpolate(mask, tuple(size), mode="area")
     small = small / small.amax()  # or the squares of a faint mask vanish in float32
     return small / small.square().mean().sqrt()
