@@ -139,7 +139,7 @@ def minimize(
             "height": image.shape[2],
             "width": image.shape[3],
         },
-        device=str(device),
+        device=str(objective.device),  # it may have gone on on the CPU
         seconds=run.seconds,
         evaluations=sum(run.record.evaluations),
         peak_memory_bytes=_peak_memory(device),

@@ -14,6 +14,7 @@ from torch import Tensor
 import nst_utils as nst
 from nst_utils import checkpoints
 from nst_utils.checkpoints import Checkpoint, read
+from nst_utils.groups import Group
 from nst_utils.rows import Weighting
 
 STEPS = 14
@@ -133,6 +134,37 @@ def test_reconstructions_have_checkpoints_too(
     pieces, deaths = live_and_die(lambda **more: run(checkpoint=tmp_path / "run", **more))
     assert deaths
     assert same(run(), pieces)
+
+
+@pytest.mark.usefixtures("always")
+def test_a_run_that_went_on_in_tiles_is_taken_up_in_tiles(
+    net: nst.Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory runs out once, at the fifth evaluation; after the resumption it would do."""
+    photo, painting = (nst.load_image(name, 160) for name in ("chelsea", "china"))
+    evaluate, tiles = Group.evaluate, list[int | None]()
+
+    def short_of_memory(self: Group, *given: Any) -> Any:
+        tiles.append(given[-1])
+        if len(tiles) == 5:
+            raise MemoryError
+        return evaluate(self, *given)
+
+    monkeypatch.setattr(Group, "evaluate", short_of_memory)
+
+    def run(**options: Any) -> nst.Result:
+        return nst.transfer(photo, painting, net=net, exact=True, **LAYERS | options)
+
+    whole = run()
+    assert tiles[-1] == 128
+    tiles.clear()
+    with pytest.raises(Death):
+        run(checkpoint=tmp_path / "run", callback=dying(9))
+    tiles[:] = [None] * 10
+    pieces = run(checkpoint=tmp_path / "run")
+    assert pieces.resumed == 8
+    assert set(tiles[10:]) == {128}
+    assert torch.equal(whole.image, pieces.image)
 
 
 @pytest.mark.usefixtures("always")
