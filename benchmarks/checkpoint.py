@@ -1,6 +1,6 @@
 """What checkpoints cost: their share of the time of a run, and what a kill can lose.
 
-    python benchmarks/checkpoint.py              # 512 and 256 px; about six minutes on two cores
+    python benchmarks/checkpoint.py              # 256 and 512 px; five and a half minutes on one busy core
 
 Each run writes its checkpoint as `nst transfer --checkpoint` does; the time within `save` is summed
 up and divided by that of the whole run.
@@ -52,7 +52,7 @@ def measure(size: int, steps: int, **options: Any) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=60)
     steps = parser.parse_args().steps
     print("| run | time | saved | size | longest save | share of the time | longest gap |")
     print("|---|---|---|---|---|---|---|")
