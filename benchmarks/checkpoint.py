@@ -1,6 +1,6 @@
 """What checkpoints cost: their share of the time of a run, and what a kill can lose.
 
-    python benchmarks/checkpoint.py              # 256 and 512 px; five and a half minutes on one busy core
+    python benchmarks/checkpoint.py    # 256 and 512 px; five and a half minutes on one core
 
 Each run writes its checkpoint as `nst transfer --checkpoint` does; the time within `save` is summed
 up and divided by that of the whole run.

@@ -162,12 +162,12 @@ def as_list(value: Any) -> list[Any]:
     return list(value) if checks.is_several(value) else [value]
 
 
-def as_layer_lists(layers: Any, known: Sequence[str]) -> list[list[str]]:
+def as_layer_lists(what: str, layers: Any, known: Sequence[str]) -> list[list[str]]:
     """A list of layer names, or of such lists, as the latter; ``known`` are the network's."""
     if isinstance(layers, str):
         return [check_layers(layers, known=known)]
     if not checks.is_several(layers):
-        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
+        raise ValueError(f"{what} must be a list of names, got {checks.shown(layers)}")
     layers = list(layers)
     if any(isinstance(layer, str) for layer in layers):
         return [check_layers(layers, known=known)]

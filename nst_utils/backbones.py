@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nst_utils import checks
 from nst_utils.images import load_image, noise_image, samples
-from nst_utils.networks import POOLINGS, Network, mean_activations
+from nst_utils.networks import POOLINGS, PRECISIONS, Network, mean_activations
 from nst_utils.weights import load_weights
 
 # Eq. 4 takes the fourth power of responses, of which float32 holds no larger ones.
@@ -114,6 +114,7 @@ def _build(
     preprocessing: str | None,
 ) -> Network:
     checks.one_of("pooling", pooling, POOLINGS)
+    checks.one_of("precision", precision, PRECISIONS)
     loaded = load_weights(weights, preprocessing, name)
     if str(weights) != "bundled":
         _check_responses(Network(loaded, pooling), loaded.description)

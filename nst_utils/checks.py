@@ -83,6 +83,20 @@ def is_several(value: object) -> TypeGuard[Iterable[Any]]:
     return True
 
 
+def flag(what: str, value: object) -> bool:
+    """Return ``value`` as ``True`` or ``False``, else raise ``ValueError``."""
+    try:
+        return bool(value)
+    except (TypeError, ValueError, RuntimeError):  # of several values
+        raise ValueError(f"{what} must be True or False, got {shown(value)}") from None
+
+
+def function(what: str, value: object) -> None:
+    """Raise ``ValueError`` for anything but ``None`` or what can be called."""
+    if value is not None and not callable(value):
+        raise ValueError(f"{what} must be a function or None, got {shown(value)}")
+
+
 def images(what: str, value: object) -> Tensor:
     """Return ``value`` if it is a float tensor (B, 3, H, W) of finite numbers, else raise."""
     if not isinstance(value, Tensor) or value.ndim != 4 or value.shape[1] != 3:

@@ -32,7 +32,7 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
         (1, 3, H, W) of the painting's size, three equal channels, clamped to 0..1.
     """
     painting, photograph = luminance(style), luminance(content)
-    spread = photograph.std() / painting.std().clamp(min=1e-6)
+    spread = _spread(photograph) / _spread(painting).clamp(min=1e-6)
     matched = (painting - painting.mean()) * spread + photograph.mean()
     return matched.clamp(0, 1).expand(-1, 3, -1, -1).contiguous()
 
@@ -62,10 +62,20 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
         (1, 3, H, W) of the painting's size, clamped to 0..1.
     """
     painting, photograph = (picture.cpu().double().flatten(2)[0] for picture in (style, content))
-    change = _power(torch.cov(photograph), 0.5) @ _power(torch.cov(painting), -0.5)
+    change = _power(_covariance(photograph), 0.5) @ _power(_covariance(painting), -0.5)
     centered = painting - painting.mean(1, keepdim=True)
     matched = change @ centered + photograph.mean(1, keepdim=True)
     return matched.view_as(style).to(style).clamp(0, 1)
+
+
+def _spread(brightness: Tensor) -> Tensor:
+    """The standard deviation; of a single pixel 0, not NaN."""
+    return brightness.std(correction=min(1, brightness.numel() - 1))
+
+
+def _covariance(pixels: Tensor) -> Tensor:
+    """(3, n) -> (3, 3); of a single pixel 0, not NaN."""
+    return torch.cov(pixels, correction=min(1, pixels.shape[1] - 1))
 
 
 def _power(covariance: Tensor, exponent: float) -> Tensor:

@@ -51,6 +51,8 @@ class Film:
     """
 
     def __init__(self, frames: Iterable[int] = FRAMES, picture: int = 0) -> None:
+        if not checks.is_several(frames):
+            raise ValueError(f"frames must be a list of steps, got {checks.shown(frames)}")
         self.frames = {checks.count("frames", frame) for frame in frames}
         self.picture = checks.count("picture", picture, least=0)
         self.images: list[Tensor] = []

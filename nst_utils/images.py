@@ -133,7 +133,7 @@ def _target(own: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int
             raise ValueError(f"size must be one number or (height, width), got {size}")
         target = size
     else:
-        factor = size / max(height, width)
+        factor = checks.count("size", size, most=MAX_PIXELS) / max(height, width)
         target = (max(1, round(height * factor)), max(1, round(width * factor)))
     for side in target:
         checks.count("size", side, most=MAX_PIXELS)
@@ -209,6 +209,9 @@ def noise_image(height: int, width: int, seed: int = 0, std: float = 1 / 255) ->
     Returns:
         (1, 3, height, width) float32 on the CPU, clamped to 0..1.
     """
+    height = checks.count("height", height, most=MAX_PIXELS)
+    width = checks.count("width", width, most=MAX_PIXELS // height)
+    std = checks.weight("std", std)
     generator = torch.Generator("cpu").manual_seed(checks.count("seed", seed, 0, MAX_SEED))
     noise = torch.randn(1, 3, height, width, generator=generator, device="cpu")
     return (0.5 + std * noise).clamp(0, 1)

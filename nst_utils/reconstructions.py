@@ -13,7 +13,7 @@ from nst_utils.images import resize
 from nst_utils.networks import Network, check_layers
 from nst_utils.results import Result, plain_settings
 from nst_utils.rows import Row
-from nst_utils.runs import minimize
+from nst_utils.runs import check_settings, minimize
 
 RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
 STYLE_LAYER_SETS = tuple(
@@ -50,6 +50,7 @@ def reconstruct_content(
         ValueError: as :func:`nst_utils.transfer`.
     """
     settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
+    check_settings(**run)
     checks.one_image("image", image)
     rows = [
         Row(content=image, content_layers={layer: 1.0}, content_weight=1.0)
@@ -95,9 +96,10 @@ def reconstruct_style(
         ValueError: as :func:`nst_utils.transfer`.
     """
     settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
+    check_settings(**run, exact=exact)
     checks.one_image("image", image)
-    layer_sets = list(layer_sets)
-    if any(isinstance(layers, str) for layers in layer_sets):
+    layer_sets = list(layer_sets) if checks.is_several(layer_sets) else []
+    if not layer_sets or any(isinstance(layers, str) for layers in layer_sets):
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     known = known_layers(net)
     tables = [style_table(check_layers(layers, known=known), None) for layers in layer_sets]

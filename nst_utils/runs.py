@@ -75,11 +75,10 @@ def minimize(
     Raises:
         ValueError: settings that cannot be used; a loss that is not finite at the start.
     """
-    steps = quick_steps(checks.count("steps", steps))
-    checks.one_of("optimizer", optimizer, OPTIMIZERS)
-    rates = check_learning_rate(learning_rate)
-    if tolerance is not None:
-        checks.weight("tolerance", tolerance)
+    if not isinstance(objective, Objective):
+        raise ValueError(f"objective must be an Objective, got {checks.shown(objective)}")
+    check_settings(steps, optimizer, learning_rate, tolerance, exact, callback)
+    steps, rates = quick_steps(int(steps)), check_learning_rate(learning_rate)
     device = objective.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -169,6 +168,25 @@ def _make_steps(
             file.save_if_due(run.state)
     if file is not None and run.record.finished:
         file.save(run.state())
+
+
+def check_settings(
+    steps: int = 300,
+    optimizer: str = "lbfgs",
+    learning_rate: LearningRate = 0.02,
+    tolerance: float | None = None,
+    exact: bool = False,
+    callback: Callback | None = None,
+    **_: object,
+) -> None:
+    """Raise ``ValueError`` for settings of :func:`minimize` before anything is loaded for them."""
+    checks.count("steps", steps)
+    checks.one_of("optimizer", optimizer, OPTIMIZERS)
+    check_learning_rate(learning_rate)
+    if tolerance is not None:
+        checks.weight("tolerance", tolerance)
+    checks.flag("exact", exact)
+    checks.function("callback", callback)
 
 
 def check_learning_rate(learning_rate: LearningRate) -> dict[int, float]:

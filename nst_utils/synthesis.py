@@ -29,7 +29,7 @@ from nst_utils.levels import coarse_levels
 from nst_utils.networks import Network
 from nst_utils.results import Callback, Result, plain_settings
 from nst_utils.rows import Row
-from nst_utils.runs import LearningRate, minimize
+from nst_utils.runs import LearningRate, check_settings, minimize
 
 # Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
 CONTENT_LAYERS = ("conv4_2",)
@@ -110,6 +110,7 @@ def transfer(
         MemoryError: memory ran out before the first step, however little was done at a time.
     """
     settings = plain_settings(locals())
+    check_settings(steps, optimizer, learning_rate, tolerance, exact, callback)
     photograph = checks.one_image("content", content)
     content, style, recolor = _colors(photograph, style, preserve_color)
     known = known_layers(net)
@@ -118,8 +119,8 @@ def transfer(
         style_weight=as_list(style_weight),
         tv_weight=as_list(tv_weight),
         style=style_parts(style, style_blend, masks, style_masks, photograph.shape[2:]),
-        content_layers=as_layer_lists(content_layers, known),
-        style_layers=as_layer_lists(style_layers, known),
+        content_layers=as_layer_lists("content_layers", content_layers, known),
+        style_layers=as_layer_lists("style_layers", style_layers, known),
         init=as_list(init),
         seed=as_list(seed),
     )

@@ -111,8 +111,9 @@ def test_loss_gradient_and_every_term_are_those_of_float64(
 ) -> None:
     expected = in_float64(content, style, ReferenceNetwork(pooling, normalized))
     objective = ours(content, style, nst.vgg19(pooling=pooling, normalized=normalized))
-    found = [objective.evaluate(image) for image in lively]
-    reference = [expected.evaluate(image) for image in lively]
+    images = lively if pooling == "avg" else lively[:1]
+    found = [objective.evaluate(image) for image in images]
+    reference = [expected.evaluate(image) for image in images]
     for ours_, theirs in zip(found, reference, strict=True):
         assert relative(ours_.loss, theirs.loss) < 1e-5
     losses = objective.paper_losses(found[0].terms)
