@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nst_utils.interrupts import held_back
 from nst_utils.networks import Network
 from nst_utils.objective import Objective
 from nst_utils.paths import check_writable, remove_leftovers, user_path, write_whole
@@ -72,7 +73,9 @@ class Checkpoint:
                     f"{self.path}: {name} was {saved[name]}, is {value}; the picture may differ in "
                     "the last digits from that of an uninterrupted run"
                 )
-        torch.set_rng_state(saved["tensors"].pop("rng"))
+        random = saved["tensors"].pop("rng")
+        if not saved["values"]["finished"]:  # a callback that goes on may draw from it
+            torch.set_rng_state(random)
         return saved["tensors"], saved["values"]
 
     def save_if_due(self, state: Callable[[], State]) -> None:
@@ -85,7 +88,7 @@ class Checkpoint:
             self.save(state())
 
     def save(self, state: State) -> None:
-        """Save now. A disk that is full does not end the run; it is said, once."""
+        """Save now. A disk that is full does not end the run; it is said, once, and tried again."""
         begun = time.perf_counter()
         tensors, values = state
         content = {
@@ -98,10 +101,11 @@ class Checkpoint:
             "tensors": tensors | {"rng": torch.get_rng_state()},
         }
         try:
-            write_whole(self.path, lambda file: torch.save(content, file))
-        except (OSError, ValueError, RuntimeError) as error:
+            with held_back():
+                write_whole(self.path, lambda file: torch.save(content, file))
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
             if not self._complained:
-                say(f"no checkpoint could be saved, the run goes on without: {error}")
+                say(f"no checkpoint could be saved now, the run goes on: {error}")
             self._complained = True
         self._last = time.perf_counter()
         self._cost = self._last - begun

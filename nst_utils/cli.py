@@ -192,5 +192,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        print("nst: interrupted before the first step; nothing was written", file=sys.stderr)
+        print("nst: interrupted; nothing was written", file=sys.stderr)
         return commands.INTERRUPTED

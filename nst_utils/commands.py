@@ -18,6 +18,7 @@ from nst_utils.architectures import ARCHITECTURES
 from nst_utils.arguments import INITS
 from nst_utils.checkpoints import read as read_checkpoint
 from nst_utils.images import check_output, load_image, samples
+from nst_utils.interrupts import held_back
 from nst_utils.networks import Network, check_layers
 from nst_utils.paths import check_writable, user_path, write_whole
 from nst_utils.presets import preset, preset_table
@@ -139,13 +140,14 @@ def reconstruct_style_command(args: Namespace) -> int:
 
 def _finish(args: Namespace, result: Result) -> int:
     """Write the picture, then the report; say where they are."""
-    path = save_or_rescue(result.image, args.output)
-    if args.report:
-        text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
-        try:
-            write_whole(args.report, lambda file: file.write(text.encode()))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{error}; the picture is in {path}") from None
+    with held_back(drop=True):  # the run is over
+        path = save_or_rescue(result.image, args.output)
+        if args.report:
+            text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
+            try:
+                write_whole(args.report, lambda file: file.write(text.encode()))
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{error}; the picture is in {path}") from None
     if not args.quiet:
         print(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
     if result.interrupted:

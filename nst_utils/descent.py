@@ -112,19 +112,22 @@ class Descent:
         self.done += height * width
         return True
 
-    def reweigh(self, new: Weighting) -> None:
-        """Go on with other weights; ``ValueError`` for some that cannot be."""
+    def reweigh(self, new: Weighting) -> bool:
+        """Go on with other weights; ``ValueError`` for some that cannot be. Returns ``True``."""
         assert self._here is not None
         assert self._mover is not None
         self._here = self._weighed(self._here, new, self.record.level)
+        new = new.in_floats
         self.record.weighting = self.record.weighting.then(new)
         self.record.reweighed.append((self.number, new))
         if self._here is None:
             self.total -= self._pixels_left(self.record.levels[-1][2])
-            return
+            return True
         self.record.comparable = self.number
         self._mover.go_on_with(self._here.evaluate)
+        self._best = self._mover.best
         self.record.evaluations[-1] = int(self._mover.evaluations.max())
+        return True
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name, and plain values: with them :meth:`restore` goes on as if nothing had

@@ -7,7 +7,7 @@ then is the last good one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from nst_utils.descent import Descent
 from nst_utils.objective import Objective
 from nst_utils.say import say
 
+T = TypeVar("T")
+
 
 def make_step(run: Descent) -> bool:
     """Let a run make its next step; ``False`` if it has none left, or cannot make it.
@@ -25,17 +27,10 @@ def make_step(run: Descent) -> bool:
 
     Raises:
         ValueError: not one picture has a finite loss at the start.
-        MemoryError, RuntimeError: there is no memory, or the device failed, before a step was made.
+        MemoryError, RuntimeError: as :func:`attempt`.
     """
     known = len(run.record.trouble)
-    try:
-        goes_on = run.step()
-    except (MemoryError, RuntimeError) as error:
-        why = checks.explain(error)
-        if why is None or not run.number:
-            raise
-        run.record.trouble.append(f"stopped after step {run.number}: {why}")
-        goes_on = False
+    goes_on = bool(attempt(run, run.step))
     if goes_on and bool(run.broken.any()):
         _describe_new_ones(run)
         goes_on = not bool(run.broken.all())
@@ -46,6 +41,22 @@ def make_step(run: Descent) -> bool:
     return goes_on
 
 
+def attempt(run: Descent, work: Callable[[], T]) -> T | None:
+    """Do something in a run; ``None`` where memory or the device fails, which is then on record.
+
+    Raises:
+        MemoryError, RuntimeError: there is no memory, or the device failed, before a step was made.
+    """
+    try:
+        return work()
+    except (MemoryError, RuntimeError) as error:
+        why = checks.explain(error, options=False)
+        if why is None or not run.number:
+            raise
+        run.record.trouble.append(f"stopped after step {run.number}: {why}")
+        return None
+
+
 def _start(run: Descent) -> Tensor:
     return run.record.at_start["total_loss"]
 
@@ -54,7 +65,10 @@ def _describe_new_ones(run: Descent) -> None:
     for picture in run.broken.nonzero().flatten().tolist():
         which = f"picture {picture + 1} cannot go on"
         if not any(sentence.startswith(which) for sentence in run.record.trouble):
-            why = describe(*run.here, picture)
+            try:
+                why = describe(*run.here, picture)
+            except (MemoryError, RuntimeError):  # looking takes more memory than a step
+                why = "its loss is not finite, and it could not be looked at where that begins"
             run.record.trouble.append(f"{which} after step {run.number}: {why}")
 
 
@@ -70,10 +84,8 @@ def describe(objective: Objective, images: Tensor, picture: int) -> str:
     its_own = objective.layer_weights[picture] > 0
     terms = [objective.columns[column] for column in bad if its_own[column]]
     if terms:
-        return (
-            f"the loss {terms[0]} is not finite, though the responses to the picture are; "
-            f"{watch.advice}"
-        )
+        though = ", though the responses to the picture are" if watch.looked else ""
+        return f"the loss {terms[0]} is not finite{though}; {watch.advice}"
     if watch.gradient is not None:
         return f"the gradient at {watch.gradient} is not finite; {watch.advice}"
     if not bool(evaluation.gradient.isfinite().all()):
@@ -90,11 +102,13 @@ class _Watch:
     Attributes:
         response: the first layer, from the picture on, whose responses are not finite.
         gradient: the first one on the way back whose gradient is not.
+        looked: whether it saw any; a compiled network does not let it.
     """
 
     def __init__(self, net: torch.nn.Module) -> None:
         self.response: str | None = None
         self.gradient: str | None = None
+        self.looked = False
         self._net = net
         self._handles: list[Any] = []
         self._greatest = 0.0
@@ -117,13 +131,12 @@ class _Watch:
                 f"values reach {self._greatest:.1e} before it: the weights of this network are too "
                 "large; use other weights"
             )
-        return (
-            "values before it are of ordinary size: use other weights, another precision, or "
-            "another device"
-        )
+        size = "values before it are of ordinary size: " if self.looked else ""
+        return f"{size}use other weights, another precision, or another device"
 
     def _hook(self, layer: str) -> Callable[[Any, Any, Tensor], None]:
         def look(_module: Any, _inputs: Any, response: Tensor) -> None:
+            self.looked = True
             if self.response is None and not bool(response.isfinite().all()):
                 self.response = layer
             if self.response is None:

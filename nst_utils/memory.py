@@ -87,12 +87,12 @@ def estimate(
     size, pictures = _scaled(size, limit), [_scaled(each, limit) for each in _sizes(rows)]
     content, style = ({x for row in rows for x in row.layers(k)} for k in ("content", "style"))
     layers = list(content | style)
-    at_once = 1 if on_cpu else len(rows)
     regions = max(len(row.regions) for row in rows)
     there = _there(net, content | style) * max(_seen(net, layers, x, tile) for x in pictures)
     seen = _seen(net, layers, size, tile)
     copies = _COPIES_BACK if seen == _pixels(size) else _COPIES_BACK_CUT
-    back = at_once * _back(net, layers, style, regions, copies) * seen
+    # One picture at a time: a GPU takes all of them at once only as long as there is memory for it.
+    back = _back(net, layers, style, regions, copies) * seen
     steps = 12 * len(rows) * _COPIES_OF_PICTURE.get(str(optimizer), 0) * _pixels(size)
     fixed = _kernels(net, layers) + _ANYWAY + (_COMPILER if optimizer == "adam" else 0)
     contents = len({id(row.content) for row in rows if row.content is not None})

@@ -147,7 +147,7 @@ class _Output(io.FileIO):
     """
 
     def __init__(self, path: Path, private: bool) -> None:
-        self.refused: OSError | None = None
+        self.refused: BaseException | None = None
         mode = 0o600 if private else 0o666  # less what the umask takes
         there = False
         while not there:
@@ -160,7 +160,7 @@ class _Output(io.FileIO):
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
-        except OSError as error:
+        except BaseException as error:  # Ctrl-C too
             self.refused = error
             raise
 
@@ -174,7 +174,7 @@ class _Output(io.FileIO):
             write(file)
             file.detach()  # written out, and this stays open, thus locked
             os.fsync(super().fileno())
-        except Exception:
+        except BaseException:
             if self.refused is None:
                 raise
         if self.refused is not None:

@@ -39,6 +39,16 @@ class Weighting:
     style_weight: float | None = None
     style_layers: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def in_floats(self) -> Weighting:
+        """The same with plain floats, which any file can hold; for numbers that were checked."""
+        alpha, beta = self.content_weight, self.style_weight
+        return Weighting(
+            None if alpha is None else float(alpha),
+            None if beta is None else float(beta),
+            {layer: float(weight) for layer, weight in self.style_layers.items()},
+        )
+
     def then(self, new: Weighting) -> Weighting:
         """Both, where they speak of the same weight the new one."""
         alpha, beta = new.content_weight, new.style_weight

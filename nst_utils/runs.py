@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 from nst_utils import checks
 from nst_utils.checkpoints import Checkpoint, identity
 from nst_utils.descent import Descent
-from nst_utils.faults import make_step
+from nst_utils.faults import attempt, make_step
 from nst_utils.levels import Level
 from nst_utils.objective import Objective
 from nst_utils.optimizers import LBFGS, OPTIMIZERS, Adam
@@ -110,6 +111,7 @@ def minimize(
         saved = file.load()
         if saved is not None:
             run.restore(*saved)
+        del saved  # it holds what the optimizer has, too
     resumed = run.number
     if resumed and progress:
         say(f"{checkpoint}: going on after step {resumed} of {steps}")
@@ -122,6 +124,7 @@ def minimize(
             raise
         interrupted = True
     finally:
+        bar.total = run.total  # less than foreseen where it ended early
         bar.close()
     image = run.at_full_size if run.record.finished else run.best
     reweighed = [(number, asdict(weighting)) for number, weighting in run.record.reweighed]
@@ -157,16 +160,18 @@ def _make_steps(
     file: Checkpoint | None,
 ) -> None:
     """All that are left, or until no picture can go on."""
+    was_finished = run.record.finished
     while make_step(run):
         _show_losses(bar, run, steps)
         if callback is not None:
             losses = run.record.history[-1]
             told = callback(Step(run.number, run.at_full_size, losses, run.done / run.total))
-            if isinstance(told, Weighting):
-                run.reweigh(told)
+            if isinstance(told, Weighting) and attempt(run, partial(run.reweigh, told)) is None:
+                say(run.record.trouble[-1])
+                return
         if file is not None:
             file.save_if_due(run.state)
-    if file is not None and run.record.finished:
+    if file is not None and run.record.finished and not was_finished:
         file.save(run.state())
 
 

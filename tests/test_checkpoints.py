@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils import checkpoints
+from nst_utils import checkpoints, paths
 from nst_utils.checkpoints import Checkpoint, read
 from nst_utils.groups import Group
 from nst_utils.rows import Weighting
@@ -339,7 +341,7 @@ def test_a_disk_that_fills_up_does_not_end_the_run(
     result = nst.transfer(content, style, net=net, checkpoint=tmp_path / "run", **LAYERS)
     assert result.steps == STEPS
     said = capsys.readouterr().err
-    assert said.count("no checkpoint could be saved, the run goes on without: the disk") == 1
+    assert said.count("no checkpoint could be saved now, the run goes on: the disk") == 1
 
 
 def test_saving_takes_its_share_of_the_time_and_not_more(
@@ -373,3 +375,54 @@ def test_nothing_but_the_checkpoint_is_left(
     again()
     assert [each.name for each in path.parent.iterdir()] == ["run"]
     assert read(path)["format"] == checkpoints.FORMAT
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("number", [np.float32(0.5), torch.tensor(0.5)])
+def test_weights_that_are_no_plain_floats_can_be_saved(
+    number: Any, net: nst.Network, content: Tensor, style: Tensor, tmp_path: Path
+) -> None:
+    def turn(step: nst.Step) -> Weighting:
+        return Weighting(number, style_layers={"conv1_1": number})
+
+    options = LAYERS | {"steps": 3, "callback": turn, "checkpoint": tmp_path / "run"}
+    result = nst.transfer(content, style, net=net, **options)
+    assert result.steps == 3
+    assert result.settings["reweighed"][0][1]["content_weight"] == 0.5
+
+
+@pytest.mark.usefixtures("always")
+def test_ctrl_c_while_a_checkpoint_is_written_ends_the_run(
+    net: nst.Network,
+    content: Tensor,
+    style: Tensor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After it is whole: torch.save would make an error of its own of the interrupt."""
+    write, calls = paths._Output.write, []
+
+    def interrupted(self: paths._Output, data: Any) -> int:
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return write(self, data)
+
+    monkeypatch.setattr(paths._Output, "write", interrupted)
+    result = nst.transfer(content, style, net=net, checkpoint=tmp_path / "run", **LAYERS)
+    assert result.interrupted
+    assert 0 < result.steps < STEPS
+    assert len(read(tmp_path / "run")["tensors"]["history/total_loss"]) == result.steps
+
+
+def test_a_finished_run_leaves_file_and_random_numbers_as_they_are(
+    finished: tuple[Callable[..., nst.Result], Path],
+) -> None:
+    again, path = finished
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    again()
+    assert torch.equal(torch.rand(3), expected)
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before

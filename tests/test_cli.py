@@ -743,6 +743,29 @@ def test_an_early_interrupt_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("when", ["picture", "report"])
+def test_ctrl_c_while_the_result_is_written_loses_nothing(
+    when: str,
+    run: Run,
+    shared_net: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "save_or_rescue" if when == "picture" else "write_whole"
+    write = getattr(commands, name)
+
+    def interrupted(*given: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return write(*given)
+
+    monkeypatch.setattr(commands, name, interrupted)
+    output, report = tmp_path / "a.png", tmp_path / "a.json"
+    outcome = run("transfer", "chelsea", "china", "-o", output, *SMALL, "--report", report)
+    assert outcome.code == 0
+    assert output.exists()
+    assert report.exists()
+
+
 # Processes of their own: what a shell sees.
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

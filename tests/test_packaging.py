@@ -120,7 +120,17 @@ def test_every_picture_is_in_the_catalog_once() -> None:
 
 # A module may import those of the rows above its own, and no others.
 LAYERS: list[set[str]] = [
-    {"paths", "checks", "quick", "architectures", "state_dicts", "pixels", "bombs", "say"},
+    {
+        "paths",
+        "checks",
+        "quick",
+        "architectures",
+        "state_dicts",
+        "pixels",
+        "bombs",
+        "say",
+        "interrupts",
+    },
     {"available", "downloads", "decoding", "tiles"},
     {"images", "weights", "convolutions", "squeezenet", "color"},
     {"networks", "losses", "rescue"},
