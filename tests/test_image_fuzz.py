@@ -34,11 +34,11 @@ MAIN = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 
 
 def refusal(content: bytes, size: int | None = None) -> str:
-    """The sentence in which this file is refused, in less than two seconds and 100 MB."""
-    begun, memory = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """The sentence in which this file is refused, in less than two seconds of work and 100 MB."""
+    begun, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=r"\Athe picture .*\Z") as caught:
         load_image(io.BytesIO(content), size)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
     return str(caught.value)
 
@@ -56,9 +56,9 @@ def test_the_sound_files_are_pictures(kind: str, number: int) -> None:
 def test_a_damaged_file_gives_a_picture_or_a_sentence(kind: str) -> None:
     said = []
     for number in range(100 if kind in MAIN else 40):
-        begun = time.perf_counter()
+        begun = time.process_time()
         said.append(verdict(kind, mutated(kind, number, seed=1), (None, None, 32)[number % 3]))
-        assert time.perf_counter() - begun < 5
+        assert time.process_time() - begun < 5
     assert {"picture", "sentence"} == set(said), "too little damage, or too much"
 
 
@@ -327,9 +327,9 @@ def test_an_icon_that_hides_a_large_picture_is_refused(monkeypatch: pytest.Monke
 def test_of_thousands_of_frames_only_the_first_is_read(kind: str) -> None:
     frames = [noisy(4, 4, seed) for seed in range(1000)]
     content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert load_image(io.BytesIO(content)).shape == (1, 3, 4, 4)
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def test_a_tiff_whose_directories_run_in_a_circle_is_a_picture() -> None:

@@ -489,7 +489,7 @@ def test_a_picture_too_wide_for_its_format_is_refused_by_name(tmp_path: Path) ->
 @pytest.mark.parametrize("name", BAD_PICTURES)
 def test_a_bad_file_is_refused_in_one_sentence_that_names_it(name: str, tmp_path: Path) -> None:
     path = make_bad_picture(name, tmp_path)
-    begun, memory = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         load_image(path)
     message = str(caught.value)
@@ -497,7 +497,7 @@ def test_a_bad_file_is_refused_in_one_sentence_that_names_it(name: str, tmp_path
     assert BAD_PICTURES[name][1] in message
     assert "\n" not in message
     assert len(message) < 500
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
 
 
