@@ -23,6 +23,7 @@ from nst_utils.objective import Objective
 from nst_utils.paths import check_writable, remove_leftovers, user_path, write_whole
 from nst_utils.rows import Row
 from nst_utils.say import say
+from nst_utils.state_dicts import first_line, read_pickle
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -113,25 +114,20 @@ class Checkpoint:
 
 def read(path: Path) -> dict[str, Any]:
     """What a checkpoint holds; ``ValueError`` for a file that is none, or damaged."""
-    if path.is_dir() or not _is_ours(path):
+    if not (path.is_file() and zipfile.is_zipfile(path)):
         raise ValueError(
             f"{path} is no checkpoint of nst_utils; name another file, or delete it to begin anew"
         )
     try:
-        with zipfile.ZipFile(path) as file:  # torch.load does not look at the checksums
-            broken = file.testzip()
-        if broken is not None:
-            raise ValueError(f"{broken} has another checksum")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_pickle(path)
         known = content["kind"] == _KIND
         version = content["format"]
         if known and version == FORMAT:
             content["identity"] = json.loads(content["identity"])
             content["values"] = json.loads(content["values"])
-    except Exception as error:  # zipfile, torch and json raise a dozen kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    except Exception as error:  # torch and json raise a dozen kinds
         raise ValueError(
-            f"the checkpoint {path} is damaged ({reason}); delete it to begin anew"
+            f"the checkpoint {path} is damaged ({first_line(error)}); delete it to begin anew"
         ) from None
     if not known:
         raise ValueError(f"{path} is no checkpoint of nst_utils; name another file")
@@ -141,10 +137,6 @@ def read(path: Path) -> dict[str, Any]:
             f"{FORMAT}; go on with the version that wrote it, or delete it to begin anew"
         )
     return dict(content)
-
-
-def _is_ours(path: Path) -> bool:
-    return path.is_file() and zipfile.is_zipfile(path)
 
 
 def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
@@ -157,7 +149,7 @@ def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
         "network": objective.net.description,
         "numbers of the network": _digest_of_network(objective.net),
         "picture to start from": _digest(start),
-        **objective.formulas,
+        **objective.formulas._asdict(),
     }
     for number, row in enumerate(objective.rows, start=1):
         which = f" of picture {number}" if len(objective) > 1 else ""

@@ -16,7 +16,6 @@ from torch import Tensor
 from nst_utils import checks
 from nst_utils.architectures import ARCHITECTURES
 from nst_utils.arguments import INITS
-from nst_utils.checkpoints import read as read_checkpoint
 from nst_utils.images import check_output, load_image, samples
 from nst_utils.interrupts import held_back
 from nst_utils.networks import Network, check_layers
@@ -83,8 +82,6 @@ def _check_outputs(args: Namespace) -> None:
             raise ValueError(f"--{written[path]} and --{name} are both {file}; name two files")
         written[path] = name
         check_writable(user_path(file))
-    if args.checkpoint and user_path(args.checkpoint).exists():
-        read_checkpoint(user_path(args.checkpoint))
     preset(args.preset)
     checks.device(args.device)
 

@@ -33,7 +33,7 @@ class Descent:
     Attributes:
         images: (B, 3, h, w), the pictures after the last whole step, in the size of their level.
         record: what has happened so far.
-        names: of the losses. total: the pixels that all steps move, done: those moved already.
+        names: of the losses.
     """
 
     def __init__(
@@ -53,8 +53,6 @@ class Descent:
         self.names = ("content_loss", "style_loss", "total_loss", *columns)
         self.images = self._best = images
         self.record = Record()
-        self.done = 0
-        self.total = sum(_pixels(level) * steps for level, steps in plan)
         self._here: Objective | None = None
         self._mover: LBFGS | Adam | None = None
         self._begun = time.perf_counter()
@@ -63,6 +61,21 @@ class Descent:
     def number(self) -> int:
         """How many steps were made."""
         return len(self.record.history)
+
+    @property
+    def done(self) -> int:
+        """The pixels that all steps so far have moved."""
+        return sum(height * width * made for height, width, made in self.record.levels)
+
+    @property
+    def total(self) -> int:
+        """The pixels that will have been moved at the end, unless a level is left early."""
+        level, steps = self._plan[max(0, self.record.level)]
+        to_come = self._plan[self.record.level + 1 :]
+        left = sum(_pixels(level) * steps for level, steps in to_come)
+        if self._here is not None and not self.record.finished:
+            left += (steps - self.record.levels[-1][2]) * _pixels(level)
+        return self.done + left
 
     @property
     def seconds(self) -> float:
@@ -109,25 +122,21 @@ class Descent:
         self.record.evaluations[-1] = int(mover.evaluations.max())
         height, width, made = self.record.levels[-1]
         self.record.levels[-1] = (height, width, made + 1)
-        self.done += height * width
         return True
 
-    def reweigh(self, new: Weighting) -> bool:
-        """Go on with other weights; ``ValueError`` for some that cannot be. Returns ``True``."""
+    def reweigh(self, new: Weighting) -> None:
+        """Go on with other weights; ``ValueError`` for some that cannot be."""
         assert self._here is not None
         assert self._mover is not None
         self._here = self._weighed(self._here, new, self.record.level)
         new = new.in_floats
         self.record.weighting = self.record.weighting.then(new)
         self.record.reweighed.append((self.number, new))
-        if self._here is None:
-            self.total -= self._pixels_left(self.record.levels[-1][2])
-            return True
-        self.record.comparable = self.number
-        self._mover.go_on_with(self._here.evaluate)
-        self._best = self._mover.best
-        self.record.evaluations[-1] = int(self._mover.evaluations.max())
-        return True
+        if self._here is not None:
+            self.record.comparable = self.number
+            self._mover.go_on_with(self._here.evaluate)
+            self._best = self._mover.best
+            self.record.evaluations[-1] = int(self._mover.evaluations.max())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name, and plain values: with them :meth:`restore` goes on as if nothing had
@@ -137,14 +146,10 @@ class Descent:
         if self._here is not None and self._mover is not None and not self.record.finished:
             tensors |= {f"optimizer/{name}": each for name, each in self._mover.state().items()}
         tile = None if self._here is None else self._here.tile
-        return tensors, values | {
-            **{"seconds": self.seconds, "done": self.done, "total": self.total},
-            "tile": tile,  # memory may have run out
-        }
+        return tensors, values | {"seconds": self.seconds, "tile": tile}  # memory may have run out
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, of the same problem."""
-        self.done, self.total = values["done"], values["total"]
         self.record = Record.of(tensors, values)
         self.images = self._best = tensors["images"].to(self.images)
         of_optimizer = part("optimizer", tensors)
@@ -165,23 +170,21 @@ class Descent:
 
     def _enter_next_level(self) -> bool:
         record = self.record
-        if self._here is not None:
-            self.total -= self._pixels_left(record.levels[-1][2])  # it was left early
         if record.level + 1 == len(self._plan):
             return False
         record.level += 1
         level = self._plan[record.level][0]
-        self._mover = None  # its memory goes before the next one's is taken
-        self._here = self._weighed(level.objective(), record.weighting, record.level)
-        if self._here is None:
-            self.total -= self._pixels_left(0)
+        self._here = self._mover = None  # their memory goes before the next ones' is taken
+        here = self._weighed(level.objective(), record.weighting, record.level)
+        if here is None:
             return True
         self.images = self._best = at_size(self.images, level.size)
-        self._mover = self._make_optimizer(self._here, self.images)
-        record.at_start = record.at_start or self._named(self._here.paper_losses(self._mover.terms))
+        self._mover = self._make_optimizer(here, self.images)
+        record.at_start = record.at_start or self._named(here.paper_losses(self._mover.terms))
         record.evaluations.append(int(self._mover.evaluations.max()))
         record.levels.append((*level.size, 0))
         record.comparable = self.number
+        self._here = here
         return True
 
     def _finish(self) -> bool:
@@ -196,10 +199,6 @@ class Descent:
                 )
         self.record.finished = True
         return False
-
-    def _pixels_left(self, made: int) -> int:
-        level, steps = self._plan[self.record.level]
-        return (steps - made) * _pixels(level)
 
     def _weighed(self, objective: Objective, new: Weighting, level: int) -> Objective | None:
         """The table with other weights; ``None`` for a coarse level where nothing would count."""

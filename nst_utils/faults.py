@@ -7,7 +7,7 @@ then is the last good one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +16,6 @@ from nst_utils import checks
 from nst_utils.descent import Descent
 from nst_utils.objective import Objective
 from nst_utils.say import say
-
-T = TypeVar("T")
 
 
 def make_step(run: Descent) -> bool:
@@ -30,7 +28,7 @@ def make_step(run: Descent) -> bool:
         MemoryError, RuntimeError: as :func:`attempt`.
     """
     known = len(run.record.trouble)
-    goes_on = bool(attempt(run, run.step))
+    goes_on = attempt(run, run.step)
     if goes_on and bool(run.broken.any()):
         _describe_new_ones(run)
         goes_on = not bool(run.broken.all())
@@ -41,20 +39,21 @@ def make_step(run: Descent) -> bool:
     return goes_on
 
 
-def attempt(run: Descent, work: Callable[[], T]) -> T | None:
-    """Do something in a run; ``None`` where memory or the device fails, which is then on record.
+def attempt(run: Descent, work: Callable[[], object]) -> bool:
+    """Do something in a run; ``False`` if it says so itself, or where memory or the device fails,
+    which is then on record.
 
     Raises:
         MemoryError, RuntimeError: there is no memory, or the device failed, before a step was made.
     """
     try:
-        return work()
+        return work() is not False
     except (MemoryError, RuntimeError) as error:
         why = checks.explain(error, options=False)
         if why is None or not run.number:
             raise
         run.record.trouble.append(f"stopped after step {run.number}: {why}")
-        return None
+        return False
 
 
 def _start(run: Descent) -> Tensor:

@@ -14,8 +14,6 @@ Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
 
 # One gray level of 255.
 GRAY_LEVEL = 1 / 255
-
-
 # A row that finds nothing finite in so many steps is given up.
 GIVE_UP_AFTER = 2
 
@@ -25,9 +23,9 @@ _STATE = (
 )
 
 
-def _is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
-    """Which rows have a finite loss and gradient: (B,), (B, n) -> (B,)."""
-    return loss.isfinite() & gradient.isfinite().all(1)
+def is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
+    """Which rows have a finite loss and gradient: (B,), (B, ...) -> (B,)."""
+    return loss.isfinite() & gradient.isfinite().flatten(1).all(1)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -94,7 +92,7 @@ class LBFGS:
     @property
     def broken(self) -> Tensor:
         """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
-        return (self._failures >= GIVE_UP_AFTER) | ~_is_finite(self.loss, self._g)
+        return (self._failures >= GIVE_UP_AFTER) | ~is_finite(self.loss, self._g)
 
     @property
     def diverged(self) -> Tensor:
@@ -105,7 +103,7 @@ class LBFGS:
         """Everything that the next steps depend on."""
         state = {name: getattr(self, name) for name in _STATE}
         if self._curvature is not None:
-            state |= {f"curvature{k}": v for k, v in self._curvature.state().items()}
+            state |= self._curvature.state()
         return state | {"_steps": torch.tensor(self._steps)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -113,10 +111,7 @@ class LBFGS:
         for name in _STATE:
             setattr(self, name, state[name].to(getattr(self, name).device))
         if self._curvature is not None:
-            of_curvature = {k: v for k, v in state.items() if k.startswith("curvature")}
-            self._curvature.restore(
-                {k.removeprefix("curvature"): v for k, v in of_curvature.items()}
-            )
+            self._curvature.restore(state)
         self._steps = int(state["_steps"])
 
     def _clamp(self, x: Tensor) -> Tensor:
@@ -169,7 +164,7 @@ class LBFGS:
 
     def _look_again(self) -> None:
         """Evaluate rows once more that have nothing finite: a fault of the moment ends nothing."""
-        rows = (~_is_finite(self.loss, self._g)).nonzero().flatten()
+        rows = (~is_finite(self.loss, self._g)).nonzero().flatten()
         if len(rows):
             now = self._evaluate(self.images[rows], rows)
             self.evaluations[rows.cpu()] += 1
@@ -207,7 +202,7 @@ class LBFGS:
             self.evaluations[rows.cpu()] += 1
             g = new.gradient.flatten(1)
             enough = old_loss[rows] + sufficient_decrease * slope.clamp(max=0)
-            finite = _is_finite(new.loss, g)
+            finite = is_finite(new.loss, g)
             failed[rows] &= ~finite
             good = finite & (new.loss <= enough + rounding[rows])
             done = rows[good]

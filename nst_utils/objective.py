@@ -59,6 +59,7 @@ class Objective:
 
     Attributes:
         columns: names of the loss terms: ``"content/conv4_2"``, ``"style/conv1_1"``, ...
+        formulas: the readings of the equations that were asked for.
 
     Raises:
         ValueError: bad layers, weights or tiles, or pictures too small for the deepest layer.
@@ -80,11 +81,11 @@ class Objective:
         for row in rows:
             row.check()
         self._capacity = Capacity(net, tile, may_move)
-        self.content_reduction = checks.one_of(
-            "content reduction", content_reduction, CONTENT_REDUCTIONS
+        self.formulas = Formulas(
+            checks.one_of("content reduction", content_reduction, CONTENT_REDUCTIONS),
+            checks.one_of("style reduction", style_reduction, STYLE_REDUCTIONS),
+            checks.count("tv_power", tv_power, 1, 2),
         )
-        self.style_reduction = checks.one_of("style reduction", style_reduction, STYLE_REDUCTIONS)
-        self._tv_power = checks.count("tv_power", tv_power, 1, 2)
         content = {layer for row in rows for layer in row.content_layers}
         style = {layer for row in rows for layer in row.style_layers}
         check_layers(list(content | style), known=net.layers)
@@ -145,15 +146,6 @@ class Objective:
         """What each picture shall match, with the weights that hold now."""
         return list(self._rows)
 
-    @property
-    def formulas(self) -> dict[str, Any]:
-        """The readings of the equations that were asked for."""
-        return {
-            "content_reduction": self.content_reduction,
-            "style_reduction": self.style_reduction,
-            "tv_power": self._tv_power,
-        }
-
     def reweighed(self, new: Weighting) -> Objective:
         """The same table with other weights in every row; the targets are shared.
 
@@ -175,7 +167,6 @@ class Objective:
             members.setdefault((used, regions), []).append(index)
         taken = [kind for kind in self._kinds if kind != TOTAL_VARIATION]
         targets = Targets(self.net, taken, self._capacity.tile)
-        formulas = Formulas(self.content_reduction, self.style_reduction, self._tv_power)
         groups = []
         for (used, _), indices in members.items():
             rows = [self._rows[i] for i in indices]
@@ -184,7 +175,7 @@ class Objective:
                 kind = self._kinds[number]
                 aims = [] if kind == TOTAL_VARIATION else targets.take(rows, *kind)
                 columns.append(Column(number, *kind, aims))
-            groups.append(Group(indices, columns, formulas))
+            groups.append(Group(indices, columns, self.formulas))
         return groups
 
     def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nst_utils.lbfgs import GIVE_UP_AFTER, GRAY_LEVEL, LBFGS, Evaluate
+from nst_utils.lbfgs import GIVE_UP_AFTER, GRAY_LEVEL, LBFGS, Evaluate, is_finite
 
 __all__ = ["LBFGS", "OPTIMIZERS", "Adam", "Evaluate"]
 
@@ -73,7 +73,7 @@ class Adam:
     @property
     def broken(self) -> Tensor:
         """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
-        return (self._failures >= GIVE_UP_AFTER) | ~_is_finite(self.loss, self._g)
+        return (self._failures >= GIVE_UP_AFTER) | ~is_finite(self.loss, self._g)
 
     @property
     def diverged(self) -> Tensor:
@@ -106,7 +106,7 @@ class Adam:
     def step(self) -> None:
         """Move every picture once."""
         self._look_again()
-        usable = _is_finite(self.loss, self._g)
+        usable = is_finite(self.loss, self._g)
         gradient = torch.where(usable[:, None, None, None], self._g / self._unit, 0)
         before = self.images.clone()
         self._images.grad = gradient
@@ -125,7 +125,7 @@ class Adam:
             x = self._clamp(torch.where(length == 1, after[rows], part))
             new = self._evaluate(x, rows)
             self.evaluations[rows.cpu()] += 1
-            finite = _is_finite(new.loss, new.gradient)
+            finite = is_finite(new.loss, new.gradient)
             failed[rows] &= ~finite
             good = finite & (new.loss <= _TOO_STEEP * self._loss_at_start[rows])
             done = rows[good]
@@ -151,7 +151,7 @@ class Adam:
 
     def _look_again(self) -> None:
         """Evaluate rows once more that have nothing finite: a fault of the moment ends nothing."""
-        rows = (~_is_finite(self.loss, self._g)).nonzero().flatten()
+        rows = (~is_finite(self.loss, self._g)).nonzero().flatten()
         if len(rows):
             now = self._evaluate(self.images[rows], rows)
             self.evaluations[rows.cpu()] += 1
@@ -171,11 +171,6 @@ class Adam:
 
     def _clamp(self, images: Tensor) -> Tensor:
         return images if self._bounds is None else images.clamp(*self._bounds)
-
-
-def _is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
-    """Which rows have a finite loss and gradient: (B,), (B, 3, H, W) -> (B,)."""
-    return loss.isfinite() & gradient.isfinite().flatten(1).all(1)
 
 
 def _root_mean_square(gradient: Tensor) -> Tensor:

@@ -57,9 +57,15 @@ def reconstruct_content(
         for layer in check_layers(layers, known=known_layers(net))
     ]
     start = start_picture(init, image, image, seed).repeat(len(rows), 1, 1, 1)
-    optimizer = run.get("optimizer", "lbfgs")
-    its = {"size": start.shape[2:], "optimizer": optimizer, "tile": tile}
-    objective = make_objective(net, rows, device, **its, content_reduction=content_reduction)
+    objective = make_objective(
+        net,
+        rows,
+        device,
+        size=start.shape[2:],
+        optimizer=run.get("optimizer", "lbfgs"),
+        tile=tile,
+        content_reduction=content_reduction,
+    )
     return minimize(objective, start, settings=settings, **run)
 
 
@@ -107,6 +113,7 @@ def reconstruct_style(
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
     optimizer = run.get("optimizer", "lbfgs")
-    its = {"size": start.shape[2:], "optimizer": optimizer, "tile": tile}
-    objective = make_objective(net, rows, device, **its)
+    objective = make_objective(
+        net, rows, device, size=start.shape[2:], optimizer=optimizer, tile=tile
+    )
     return minimize(objective, start, exact=exact, settings=settings, **run)

@@ -129,7 +129,7 @@ def minimize(
     image = run.at_full_size if run.record.finished else run.best
     reweighed = [(number, asdict(weighting)) for number, weighting in run.record.reweighed]
     return Result(
-        image=image.float().cpu().clone(),
+        image=image.float().cpu(),
         history=run.record.history_of(run.names, len(image)),
         start=run.record.at_start,
         settings={
@@ -166,7 +166,7 @@ def _make_steps(
         if callback is not None:
             losses = run.record.history[-1]
             told = callback(Step(run.number, run.at_full_size, losses, run.done / run.total))
-            if isinstance(told, Weighting) and attempt(run, partial(run.reweigh, told)) is None:
+            if isinstance(told, Weighting) and not attempt(run, partial(run.reweigh, told)):
                 say(run.record.trouble[-1])
                 return
         if file is not None:

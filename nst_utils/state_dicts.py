@@ -39,7 +39,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
-        state = _read_pickle(path)
+        state = read_pickle(path)
     except PermissionError:
         raise ValueError(f"{path} may not be read; change its permissions") from None
     except pickle.UnpicklingError:
@@ -68,8 +68,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def _read_pickle(path: Path) -> Any:
-    """What :func:`torch.load` makes of a file, once it is known not to be a trap for memory."""
+def read_pickle(path: Path) -> Any:
+    """What :func:`torch.load` makes of a file, once it is known to be whole and no trap for memory.
+
+    Of a damaged one, torch raises a dozen kinds of errors.
+    """
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's remarks on unusual pickles
         if zipfile.is_zipfile(file):

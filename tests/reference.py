@@ -17,7 +17,7 @@ from torch.nn import functional as fn
 from nst_utils.objective import Evaluation
 from nst_utils.weights import load_weights
 
-# Section 2: "every filter is scaled to mean activation 1"; the package divides by no less than
+# Section 2: every filter is scaled to mean activation 1; the package divides by no less than
 # this share of a layer's mean (networks.MEAN_ACTIVATION_FLOOR).
 FLOOR = 0.1
 

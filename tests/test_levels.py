@@ -81,7 +81,7 @@ def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
 ) -> None:
     (level,) = coarse_levels(net, [row(photograph, painting)], (128, 192), content_reduction="sum")
     objective = level.objective()
-    assert objective.content_reduction == "sum"
+    assert objective.formulas.content_reduction == "sum"
     assert objective.alpha.tolist() == [0.05]
     assert objective.layer_weights[0, 1:].tolist() == [0.2] * 3
     small = nst.images.resize(photograph, (64, 96))
