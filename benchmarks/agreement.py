@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.objective import Evaluation, Objective
-from nst_utils.optimizers import LBFGS, Adam, Evaluate
-from nst_utils.rows import Row
-from nst_utils.synthesis import STYLE_LAYERS
+from nst_utils.experiments.style_transfer import STYLE_LAYERS
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Evaluation, Objective
+from nst_utils.optimize.adam import Adam
+from nst_utils.optimize.lbfgs import LBFGS, Evaluate
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from reference import ReferenceNetwork, ReferenceObjective

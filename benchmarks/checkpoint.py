@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nst_utils as nst
-from nst_utils.checkpoints import Checkpoint
+from nst_utils.optimize.checkpoints import Checkpoint
 
 
 def measure(size: int, steps: int, **options: Any) -> str:

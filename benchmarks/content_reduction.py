@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 
 import nst_utils as nst
-from nst_utils.images import to_pil
-from nst_utils.objective import Objective
-from nst_utils.rows import Row
-from nst_utils.synthesis import STYLE_LAYERS
+from nst_utils.experiments.style_transfer import STYLE_LAYERS
+from nst_utils.images.files import to_pil
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Objective
 
 PAIRS = [
     ("chenonceau", "starry-night"),

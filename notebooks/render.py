@@ -22,7 +22,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from nst_utils.paths import write_whole
+from nst_utils.support.paths import write_whole
 
 FOLDER = Path(__file__).resolve().parent
 FINISHED_WIDTH = 900  # pixels

@@ -2,6 +2,6 @@
 
 import sys
 
-from nst_utils.cli import main
+from nst_utils.cli.parser import main
 
 sys.exit(main())

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils import cli, presets
+from nst_utils.cli import parser
+from nst_utils.experiments import presets
 
 
 def pytest_configure() -> None:
@@ -74,7 +75,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
     def command(*arguments: object) -> Outcome:
         capfd.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
+        code = parser.main([str(argument) for argument in arguments])
         return Outcome(code, *capfd.readouterr())
 
     return command

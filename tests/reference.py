@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from nst_utils.objective import Evaluation
-from nst_utils.weights import load_weights
+from nst_utils.networks.weights import load_weights
+from nst_utils.objective.table import Evaluation
 
 # Section 2: every filter is scaled to mean activation 1; the package divides by no less than
 # this share of a layer's mean (networks.MEAN_ACTIVATION_FLOOR).

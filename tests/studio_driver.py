@@ -23,7 +23,7 @@ from PIL import Image
 from waiting import comes_true, no_thread_is_left
 
 import nst_utils as nst
-from nst_utils import recipes
+from nst_utils.app import recipes
 
 
 def upload(name: str, content: bytes) -> tuple[dict[str, Any], ...]:

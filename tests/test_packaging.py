@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,17 @@ import pytest
 from PIL import Image
 
 import nst_utils as nst
-from nst_utils.cli import build_parser
+from nst_utils.cli.parser import build_parser
+from nst_utils.networks.weights import BUNDLED_FILE
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-MODULES = {path.stem: path for path in sorted((ROOT / "nst_utils").glob("*.py"))}
+# "objective.table" -> its file; the folders' own __init__.py are looked at by themselves.
+MODULES = {
+    ".".join(path.relative_to(ROOT / "nst_utils").with_suffix("").parts): path
+    for path in sorted((ROOT / "nst_utils").rglob("*.py"))
+    if path.name != "__init__.py" or path.parent.name == "nst_utils"
+}
 RECORDS: list[dict[str, Any]] = json.loads(
     (ROOT / "data" / "catalog.json").read_text(encoding="utf-8")
 )
@@ -71,7 +78,7 @@ def test_a_wheel_carries_every_bundled_file() -> None:
     for source, target in included.items():
         assert (ROOT / source).exists(), source
         assert target == f"nst_utils/{source}"
-    needed = ["data/catalog.json", f"data/{nst.weights.BUNDLED_FILE}", "data/weights/LICENSE.md"]
+    needed = ["data/catalog.json", f"data/{BUNDLED_FILE}", "data/weights/LICENSE.md"]
     needed += [f"data/{record['file']}" for record in RECORDS]
     for file in needed:
         assert any(file == source or file.startswith(f"{source}/") for source in included), file
@@ -118,38 +125,17 @@ def test_every_picture_is_in_the_catalog_once() -> None:
 
 # The source.
 
-# A module may import those of the rows above its own, and no others.
-LAYERS: list[set[str]] = [
-    {
-        "paths",
-        "checks",
-        "quick",
-        "architectures",
-        "state_dicts",
-        "pixels",
-        "bombs",
-        "say",
-        "interrupts",
-    },
-    {"available", "downloads", "decoding", "tiles"},
-    {"images", "weights", "convolutions", "squeezenet", "color"},
-    {"networks", "losses", "rescue"},
-    {"backbones", "rows", "capacity"},
-    {"targets", "memory"},
-    {"groups"},
-    {"objective"},
-    {"levels", "curvature", "arguments"},
-    {"lbfgs", "records"},
-    {"optimizers", "results"},
-    {"descent", "checkpoints"},
-    {"faults"},
-    {"runs"},
-    {"synthesis", "reconstructions", "plotting", "film"},
-    {"presets", "doctor", "diagrams", "style_match", "sessions"},
-    {"commands", "options", "recipes", "studio_page"},
-    {"cli", "studio_pictures", "studio_views", "studio_files"},
-    {"studio_controls", "studio_panels"},
-    {"studio_app"},
+# The house, in the order in which one is built on the other; those of a row do not know each other.
+FOLDERS: list[list[str]] = [
+    ["losses", "support"],
+    ["images"],
+    ["networks"],
+    ["objective"],
+    ["optimize", "memory"],
+    ["experiments"],
+    ["plots"],
+    ["app"],
+    ["cli"],
 ]
 
 
@@ -164,20 +150,52 @@ def imported(path: Path) -> set[str]:
             if node.module == "nst_utils":
                 found |= {f"nst_utils.{alias.name}" for alias in node.names}
             elif node.module and node.module.startswith("nst_utils."):
-                found.add(node.module)
+                of_folder = node.module.removeprefix("nst_utils.") not in MODULES
+                named = [f"{node.module}.{alias.name}" for alias in node.names]
+                found |= {*named} if of_folder else {node.module}
     return {name.removeprefix("nst_utils.") for name in found} - {"__version__"}
 
 
+def folder_of(module: str) -> str:
+    return module.split(".")[0]
+
+
 def test_every_module_has_its_place() -> None:
-    placed = [name for layer in LAYERS for name in layer]
-    assert sorted([*placed, "__init__", "__main__"]) == sorted(MODULES)
+    assert len(MODULES) > 50  # so that what runs over all of them cannot run over none
+    placed = {name for row in FOLDERS for name in row}
+    assert {folder_of(name) for name in MODULES} == placed | {"__init__", "__main__"}
 
 
-@pytest.mark.parametrize("name", [name for layer in LAYERS for name in sorted(layer)])
+@pytest.mark.parametrize("name", sorted({*MODULES} - {"__init__", "__main__"}))
 def test_imports_go_one_way(name: str) -> None:
-    place = next(i for i, layer in enumerate(LAYERS) if name in layer)
-    allowed = set().union(*LAYERS[:place])
-    assert imported(MODULES[name]) <= allowed
+    place = next(i for i, row in enumerate(FOLDERS) if folder_of(name) in row)
+    allowed = {folder_of(name)}.union(*FOLDERS[:place])
+    assert {folder_of(each) for each in imported(MODULES[name])} <= allowed
+
+
+@pytest.mark.parametrize("folder", [name for row in FOLDERS for name in row])
+def test_no_imports_go_round_within_a_folder(folder: str) -> None:
+    inside = {name: path for name, path in MODULES.items() if folder_of(name) == folder}
+    order = TopologicalSorter({name: imported(path) & {*inside} for name, path in inside.items()})
+    assert {*order.static_order()} == {*inside}
+
+
+def test_a_folder_is_no_more_than_its_docstring() -> None:
+    """What it gives to others is imported from its modules, so that arrows point at files."""
+    for folder in {folder_of(name) for name in MODULES} - {"__init__", "__main__", "losses"}:
+        body = ast.parse((ROOT / "nst_utils" / folder / "__init__.py").read_text("utf-8")).body
+        assert len(body) == 1
+        assert isinstance(body[0], ast.Expr)
+
+
+def test_no_folder_hides_a_public_name() -> None:
+    """Importing ``nst_utils.studio`` would put the folder where the function was."""
+    assert not {folder_of(name) for name in MODULES} & {*nst.__all__}
+
+
+def test_the_tests_mirror_the_folders() -> None:
+    for folder in {folder_of(name) for name in MODULES} - {"__init__", "__main__", "losses"}:
+        assert list((ROOT / "tests" / folder).glob("test_*.py")), folder
 
 
 def test_the_equations_need_nothing_else() -> None:
@@ -185,7 +203,7 @@ def test_the_equations_need_nothing_else() -> None:
 
 
 def test_the_functions_do_without_the_command_line() -> None:
-    assert not {"cli", "commands", "doctor"} & imported(MODULES["__init__"])
+    assert "cli" not in {folder_of(name) for name in imported(MODULES["__init__"])}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nst_utils.networks import between_layers
+from nst_utils.networks.network import between_layers
 
 
 def comes_true(condition: Callable[[], object], seconds: float = 20.0) -> bool:

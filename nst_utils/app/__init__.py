@@ -1,0 +1,1 @@
+"""The studio: watch and steer a run in a notebook or a browser."""

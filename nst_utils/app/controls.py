@@ -1,0 +1,190 @@
+"""The studio's controls: what a :class:`nst_utils.app.recipes.Recipe` says, as widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+import torch
+from torch import Tensor
+
+from nst_utils.app.page import Section, wide
+from nst_utils.app.pictures import PictureChoice, clear, named, uploads
+from nst_utils.app.recipes import (
+    LEAST_RATIO,
+    MAX_FACTOR,
+    MAX_RATIO,
+    MAX_SEED,
+    MAX_STEPS,
+    MAX_TV,
+    SO_FAR,
+    Recipe,
+    of_preset,
+    read_png,
+)
+from nst_utils.experiments.presets import PRESETS, preset
+
+SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
+_CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
+_LABEL = {"description_width": "8em"}
+
+
+class Controls:
+    """All of them; ``recipe`` is what they say.
+
+    ``widget`` holds what a run begins with, ``live_widget`` what can be moved while it goes on.
+
+    Args:
+        recipe: what they say at first.
+        say: is told what the user should know, in a sentence.
+        on_weights: called when alpha/beta or the weight of a layer has been moved.
+    """
+
+    def __init__(
+        self, recipe: Recipe, say: Callable[[str], object], on_weights: Callable[[], object]
+    ) -> None:
+        self._say, self._on_weights = say, on_weights
+        self._filling = False
+        self.pictures: dict[str, Tensor] = {}  # the uploaded ones
+        self.content = PictureChoice("Photograph", "nst-content", _CONTENTS, self.pictures, say)
+        self.style = PictureChoice("Painting", "nst-style", _STYLES, self.pictures, say)
+        self._preset = self._labeled(widgets.Dropdown, "Preset", "nst-preset", options=[*PRESETS])
+        self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size", options=[*SIZES])
+        self._ratio = self._labeled(
+            widgets.FloatLogSlider,
+            "alpha/beta",
+            "nst-ratio",
+            min=LEAST_RATIO,
+            max=MAX_RATIO,
+            step=0.05,
+        )
+        self._ratio.readout_format = ".2g"
+        self._factors: dict[str, widgets.FloatSlider] = {}
+        self._factor_box = widgets.VBox(layout=wide())
+        self._content_layer = self._labeled(widgets.Dropdown, "Content layer", "nst-content-layer")
+        starts = ["noise", "content", "style", SO_FAR]
+        self._init = self._labeled(widgets.Dropdown, "Start from", "nst-init", options=starts)
+        self._tv = self._labeled(widgets.BoundedFloatText, "Smoothing (TV)", "nst-tv", max=MAX_TV)
+        self._steps = self._labeled(
+            widgets.BoundedIntText, "Steps", "nst-steps", min=1, max=MAX_STEPS
+        )
+        self._seed = self._labeled(widgets.BoundedIntText, "Seed", "nst-seed", max=MAX_SEED)
+        self._device = self._labeled(widgets.Dropdown, "Device", "nst-device", options=devices())
+        self._open = widgets.FileUpload(accept=".png", description="Open a saved picture")
+        self._open.layout.width = "auto"
+        self._open.add_class("nst-open")
+        self._open.observe(self._take_recipe, "value")
+        self._preset.observe(self._take_preset, "value")
+        self._ratio.observe(self._weights_moved, "value")
+        self.fill(recipe)
+        self.widget, self.live_widget = self._layout(), self._live_layout()
+
+    @staticmethod
+    def _labeled(kind: Any, label: str, css: str, **options: Any) -> Any:
+        widget = kind(description=label, style=_LABEL, layout=wide(), **options)
+        widget.add_class(css)
+        return widget
+
+    def _layout(self) -> widgets.Widget:
+        parts = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
+        more = Section("More settings, and pictures saved before", "nst-more", parts)
+        chosen = [self._preset, self._size, self._steps, more.widget]
+        box = widgets.VBox([self.content.widget, self.style.widget, *chosen])
+        box.add_class("nst-controls")
+        return box
+
+    def _live_layout(self) -> widgets.Widget:
+        title = "Style layers: how much each counts"
+        layers = Section(title, "nst-layers", [self._factor_box])
+        hint = widgets.HTML("<p>To the right more photograph, to the left more painting.</p>")
+        return widgets.VBox([self._ratio, hint, layers.widget])
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the controls say now."""
+        return Recipe(
+            content=self.content.value,
+            style=self.style.value,
+            preset=self._preset.value,
+            size=self._size.value,
+            ratio=self._ratio.value,
+            factors={layer: slider.value for layer, slider in self._factors.items()},
+            content_layer=self._content_layer.value,
+            init=self._init.value,
+            tv_weight=self._tv.value,
+            steps=self._steps.value,
+            seed=self._seed.value,
+            device=self._device.value,
+        )
+
+    def fill(self, recipe: Recipe) -> None:
+        """Let the controls say that; ``ValueError`` where a picture of it is not here."""
+        for choice, name in ((self.content, recipe.content), (self.style, recipe.style)):
+            if not choice.has(name):
+                raise ValueError(f"the picture {name} is not here; upload it first")
+        self.content.choose(recipe.content)
+        self.style.choose(recipe.style)
+        self._filling = True
+        try:
+            self._preset.value = recipe.preset
+            self._size.options = sorted({*SIZES, recipe.size})
+            self._size.value = recipe.size
+            self._fill_layers(recipe)
+            self._ratio.value = recipe.ratio
+            self._init.value = recipe.init
+            self._tv.value = recipe.tv_weight
+            self._steps.value = recipe.steps
+            self._seed.value = recipe.seed
+            known = recipe.device in self._device.options
+            self._device.value = recipe.device if known else "auto"
+        finally:
+            self._filling = False
+
+    def _fill_layers(self, recipe: Recipe) -> None:
+        layers = preset(recipe.preset).style_layers
+        if tuple(self._factors) != layers:
+            self._factors = {layer: self._factor_slider(layer) for layer in layers}
+            note = "<p>How many times the preset's own weight. 0 leaves a layer out.</p>"
+            self._factor_box.children = [widgets.HTML(note), *self._factors.values()]
+        for layer, slider in self._factors.items():
+            slider.value = recipe.factors.get(layer, 1.0)
+        self._content_layer.options = list(preset(recipe.preset).layers)
+        self._content_layer.value = recipe.content_layer
+
+    def _factor_slider(self, layer: str) -> widgets.FloatSlider:
+        slider = self._labeled(
+            widgets.FloatSlider, layer, f"nst-factor-{layer}", value=1, max=MAX_FACTOR, step=0.1
+        )
+        slider.observe(self._weights_moved, "value")
+        return slider
+
+    def _weights_moved(self, change: dict[str, Any]) -> None:
+        if not self._filling:
+            self._on_weights()
+
+    def _take_preset(self, change: dict[str, Any]) -> None:
+        """The preset's own settings; pictures, size, seed and device stay."""
+        if not self._filling:
+            own = {"content": self.content.value, "style": self.style.value}
+            own |= {"size": self._size.value, "seed": self._seed.value}
+            self.fill(of_preset(change["new"], **own, device=self._device.value))
+            self._on_weights()
+
+    def _take_recipe(self, change: dict[str, Any]) -> None:
+        for name, content in uploads(change):
+            try:
+                self.fill(read_png(named(name, content)))
+            except ValueError as error:
+                self._say(f"Not opened: {error}.")
+            else:
+                self._say(f"The controls say what {name} was made with. Start makes it again.")
+        if change["new"]:
+            clear(self._open)
+
+
+def devices() -> list[str]:
+    """Those that can be chosen here."""
+    gpu = ["cuda"] if torch.cuda.is_available() else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["auto", *gpu, *mps, "cpu"]

@@ -1,0 +1,221 @@
+"""Everything that decides a picture, as plain values: kept in the picture's file, and read from it.
+
+A recipe is what the controls of :mod:`nst_utils.app.studio` say.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from nst_utils.app.sessions import Run
+from nst_utils.experiments.arguments import INITS, style_table
+from nst_utils.experiments.presets import preset
+from nst_utils.images.decoding import reason
+from nst_utils.images.files import load_image, resize, to_pil
+from nst_utils.networks.network import Network
+from nst_utils.objective.rows import Weighting
+from nst_utils.optimize.results import Callback, Result
+from nst_utils.support import checks
+from nst_utils.support.quick import quick_size
+
+KEYWORD = "nst_utils recipe"  # of the text in a PNG
+MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
+# The limits of the studio's controls; of alpha/beta, as powers of 10.
+LEAST_RATIO, MAX_RATIO, MAX_FACTOR, MAX_TV, MAX_STEPS, MAX_SEED = -6, 4, 10, 1e9, 100_000, 2**31
+SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one picture.
+
+    Attributes:
+        content, style: names of pictures.
+        preset: whose settings hold where nothing else is said (see
+            :mod:`nst_utils.experiments.presets`).
+        size: longest side in pixels, of both.
+        ratio: alpha/beta.
+        factors: style layer -> what the preset's weight of that layer is multiplied by.
+        content_layer: a single one.
+        init: ``"noise"``, ``"content"``, ``"style"`` or ``"picture so far"``.
+        tv_weight, steps, seed, device: as for :func:`nst_utils.transfer`.
+    """
+
+    content: str = "chenonceau"
+    style: str = "great-wave"
+    preset: str = "paper"
+    size: int = 256
+    ratio: float = 5e-2
+    factors: Mapping[str, float] = field(default_factory=dict)
+    content_layer: str = "conv4_2"
+    init: str = "noise"
+    tv_weight: float = 0.0
+    steps: int = 300
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for what no run could use, or no control could say."""
+        for name in ("content", "style", "preset", "content_layer", "init", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
+        theirs = preset(self.preset)
+        checks.count("size", self.size, 32, 8192)
+        _check_number("alpha/beta", self.ratio, 10.0**LEAST_RATIO, 10.0**MAX_RATIO)
+        if not isinstance(self.factors, Mapping):
+            raise ValueError(f"factors must give a number for each layer, got {self.factors!r}")
+        for layer, factor in self.factors.items():
+            checks.one_of("style layer", layer, theirs.style_layers)
+            _check_number(f"the factor of {layer}", factor, 0, MAX_FACTOR)
+        checks.one_of("content layer", self.content_layer, theirs.layers)
+        checks.one_of("start", self.init, (*INITS, SO_FAR))
+        _check_number("tv_weight", self.tv_weight, 0, MAX_TV)
+        checks.count("steps", self.steps, 1, MAX_STEPS)
+        checks.count("seed", self.seed, 0, MAX_SEED)
+        checks.one_of("device", self.device.partition(":")[0], ("auto", "cpu", "cuda", "mps"))
+
+    @property
+    def style_weights(self) -> dict[str, float]:
+        """w_l of each style layer."""
+        theirs = preset(self.preset)
+        weights = style_table(theirs.style_layers, theirs.style_layer_weights)
+        return {layer: weight * self.factors.get(layer, 1.0) for layer, weight in weights.items()}
+
+    @property
+    def weighting(self) -> Weighting:
+        """What of it can be changed while it runs: alpha, beta and w_l."""
+        beta = preset(self.preset).style_weight
+        return Weighting(self.ratio * beta, beta, self.style_weights)
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """What each loss term of the run is multiplied by in eq. 7, by its name in the history."""
+        now = self.weighting
+        alpha, beta = now.content_weight or 0.0, now.style_weight or 0.0
+        terms = {f"content/{self.content_layer}": alpha}
+        terms |= {f"style/{layer}": beta * weight for layer, weight in now.style_layers.items()}
+        return terms | ({"total_variation": self.tv_weight} if self.tv_weight else {})
+
+    def picture(self, name: str, pictures: Mapping[str, Tensor]) -> Tensor:
+        """A picture in the size that is used; ``pictures`` are those that are not bundled."""
+        if name in pictures:
+            return resize(pictures[name], quick_size(self.size))
+        return load_image(name, self.size)
+
+    def network(self) -> Network:
+        """The preset's network, on the device; the last two are kept."""
+        return _network(self.preset, str(checks.device(self.device)))
+
+    def run(self, pictures: Mapping[str, Tensor], so_far: Tensor | None = None) -> Run:
+        """The work for a session. It loads everything itself, so that nobody else has to wait.
+
+        Args:
+            pictures: name -> (1, 3, H, W), of those that are not bundled.
+            so_far: the picture to go on from, where that is the start.
+        """
+
+        def run(callback: Callback) -> Result:
+            init: str | Tensor = self.init
+            if init == SO_FAR:
+                if so_far is None:
+                    raise ValueError("there is no picture yet to go on from; choose another start")
+                init = so_far
+            weighting = self.weighting
+            return preset(self.preset).transfer(
+                self.picture(self.content, pictures),
+                self.picture(self.style, pictures),
+                net=self.network(),
+                content_weight=weighting.content_weight,
+                style_layer_weights=tuple(weighting.style_layers.values()),
+                content_layers=(self.content_layer,),
+                init=init,
+                tv_weight=self.tv_weight,
+                steps=self.steps,
+                seed=self.seed,
+                device=self.device,
+                callback=callback,
+                progress=False,
+            )
+
+        return run
+
+    def to_json(self) -> str:
+        """As text; :func:`from_json` is the way back."""
+        return json.dumps(asdict(self))
+
+
+def of_preset(name: str, **settings: Any) -> Recipe:
+    """The settings of that preset, but for the given ones."""
+    theirs = preset(name)
+    recipe = Recipe(
+        preset=name,
+        ratio=theirs.content_weight / theirs.style_weight,
+        content_layer=theirs.content_layers[0],
+        init=theirs.init,
+        tv_weight=theirs.tv_weight,
+        steps=theirs.steps,
+    )
+    return replace(recipe, **settings)
+
+
+def from_json(text: str) -> Recipe:
+    """A recipe from text; ``ValueError`` for text that is none."""
+    try:
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"they are longer than {MAX_TEXT:,} characters")
+        values = json.loads(text)
+        json.dumps(values, ensure_ascii=False).encode()  # half a character cannot be shown
+        known = {each.name for each in fields(Recipe)}
+        return replace(Recipe(), **{k: v for k, v in values.items() if k in known})
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"its settings cannot be used ({reason(error)})") from None
+
+
+def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:
+    """Write (1, 3, H, W) as PNG, the recipe in it."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", "nst_utils")
+    info.add_itxt(KEYWORD, recipe.to_json())
+    to_pil(image).save(file, "PNG", pnginfo=info)
+
+
+def read_png(file: str | Path | BinaryIO) -> Recipe:
+    """The recipe in a PNG; ``ValueError`` where there is none."""
+    name = file if isinstance(file, (str, Path)) else getattr(file, "name", "the picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its size: the pixels are not read
+            if isinstance(file, (str, Path)) and not Path(file).is_file():
+                raise OSError  # a pipe would make it wait
+            with Image.open(file, formats=["PNG"]) as picture:
+                text = picture.info.get(KEYWORD)
+    except Exception:  # of a damaged file Pillow raises OSError, SyntaxError and others
+        raise ValueError(f"{name} is not a PNG that can be read") from None
+    if not isinstance(text, str):
+        raise ValueError(f"{name} holds no settings; only pictures saved in the studio do")
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _check_number(what: str, value: object, least: float, most: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # A slider's end may be off by a rounding.
+    if not number or not least * (1 - 1e-9) <= value <= most * (1 + 1e-9):  # type: ignore[operator]
+        raise ValueError(f"{what} must be a number from {least:g} to {most:g}, got {value!r}")
+
+
+@lru_cache(maxsize=2)
+def _network(name: str, device: str) -> Network:
+    return preset(name).build_network(precision="auto").to(torch.device(device))

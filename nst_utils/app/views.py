@@ -1,0 +1,190 @@
+"""What the studio shows of a run: picture, film, where the loss comes from, Gram matrices."""
+
+from __future__ import annotations
+
+import html
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import ipywidgets as widgets
+from PIL import Image
+from torch import Tensor
+
+from nst_utils.app.page import data_url, to_jpeg, wide
+from nst_utils.images.files import to_pil
+from nst_utils.plots.figures import Drawing
+from nst_utils.plots.style_match import GramPair, plot_grams
+
+FILM = 48  # positions of the film's slider before its last, which is the picture now
+_LEAST_WIDTH = 512  # pixels on the screen; smaller pictures are enlarged
+
+
+class Throttle:
+    """Keeps what costs time rare: at most ``rate`` times a second and ``share`` of the time."""
+
+    def __init__(self, rate: float, share: float) -> None:
+        self._wait, self._share = 1 / rate, share
+        self._next = 0.0
+
+    def try_call(self, work: Callable[[], object]) -> None:
+        """Do it, unless it is too early."""
+        begun = time.monotonic()
+        if begun >= self._next:
+            work()
+            now = time.monotonic()
+            self._next = now + max(self._wait, (now - begun) / self._share)
+
+
+def minutes(seconds: float) -> str:
+    """A length of time, as one says it."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def image_html(data: bytes, kind: str, alt: str, width: int) -> str:
+    """A picture with a description, of at most that width; it never jumps while it changes."""
+    source = data_url(data, kind)
+    style = f"display:block;width:100%;max-width:{width}px;height:auto"
+    alt = html.escape(alt)
+    return f'<img decoding="sync" alt="{alt}" src="{source}" style="{style}">'
+
+
+def bars_html(rows: Sequence[tuple[str, float, str]], caption: str) -> str:
+    """A table of names, bars (0..1) and words."""
+    lines = [
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        f'<td class="nst-bar"><div style="width:{100 * min(max(part, 0.0), 1.0):.1f}%"></div></td>'
+        f"<td>{html.escape(text)}</td></tr>"
+        for name, part, text in rows
+    ]
+    return f'<table class="nst-bars"><caption>{caption}</caption>{"".join(lines)}</table>'
+
+
+class Stage:
+    """The picture, the photograph to compare it with, and the film of how it came about."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, bytes]] = []  # step, JPEG
+        self._photo: Image.Image | None = None
+        self._now: Image.Image | None = None
+        self._about, self._is_kept = "", False
+        self.picture = widgets.HTML()
+        self.picture.add_class("nst-stage")
+        style = {"description_width": "8em"}
+        self.compare = widgets.IntSlider(
+            description="Compare (%)", max=100, readout_format="d", style=style, layout=wide()
+        )
+        self.compare.add_class("nst-compare")
+        self.film = widgets.IntSlider(
+            description="Film", max=FILM, value=FILM, readout=False, style=style, layout=wide()
+        )
+        self.film.add_class("nst-film")
+        self.frame = widgets.HTML()
+        self.frame.add_class("nst-frame")
+        self.compare.observe(lambda change: self.draw(), "value")
+        self.film.observe(lambda change: self.draw(), "value")
+        self.sliders = widgets.VBox([self.compare, self.film, self.frame])
+
+    def begin(self, about: str, photo: Tensor) -> None:
+        """A new run; ``about`` says what it paints."""
+        self.frames, self._photo, self._now, self._about = [], to_pil(photo), None, about
+        self.film.value = FILM
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the film is at its end: what is seen is the picture now."""
+        return bool(self.film.value == FILM or not self.frames)
+
+    def show_photo(self, photo: Tensor) -> None:
+        """The photograph, until there is a picture."""
+        self._photo = to_pil(photo)
+        self.picture.value = image_html(to_jpeg(self._photo), "jpeg", "the photograph", self._width)
+
+    def show(self, number: int, image: Tensor) -> None:
+        """The picture after that step, (1, 3, H, W)."""
+        self._now = to_pil(image)
+        self._is_kept = bool(self.frames) and self.frames[-1][0] == number
+        if self.is_live:
+            self.draw()
+
+    def keep(self, number: int, image: Tensor) -> None:
+        """Add the picture after that step to the film."""
+        self.frames.append((number, to_jpeg(to_pil(image))))
+
+    @property
+    def film_pictures(self) -> list[Image.Image]:
+        """The film, decoded; its last is the picture now."""
+        kept = [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self.frames]
+        return kept if self._now is None or self._is_kept else [*kept, self._now]
+
+    @property
+    def _width(self) -> int:
+        return max(_LEAST_WIDTH, self._photo.width if self._photo else 0)
+
+    def draw(self) -> None:
+        """What the two sliders ask for."""
+        if self.is_live:
+            picture, when = self._now, "the picture now"
+        else:
+            number, data = self.frames[self.film.value * len(self.frames) // FILM]
+            picture, when = Image.open(io.BytesIO(data)), f"after step {number}"
+        if picture is None:
+            return
+        alt = f"{self._about}, {when}"
+        part = self.compare.value
+        if part and self._photo is not None:
+            left = self._photo.width * part // 100
+            picture = picture.copy()
+            picture.paste(self._photo.crop((0, 0, left, self._photo.height)))
+            alt += f"; on the left {part} % of its width is the photograph"
+        self.frame.value = f"<p>Seen above: {when}.</p>"
+        self.picture.value = image_html(to_jpeg(picture), "jpeg", alt, self._width)
+
+
+def composition(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> str:
+    """Where the total loss comes from: the share of each term, as bars.
+
+    Args:
+        losses: of a step. weights: term -> what it is multiplied by in eq. 7.
+    """
+    parts = {name: weights.get(name, 0.0) * float(losses[name][0]) for name in losses}
+    parts = {name: part for name, part in parts.items() if name in weights and part == part}
+    total = sum(parts.values()) or 1.0
+    rows = [(k.replace("/", " "), v / total, f"{v / total:.0%}") for k, v in parts.items()]
+    return bars_html(rows, f"Shares of the total loss, {total:.3g}")
+
+
+def curves(steps: Sequence[tuple[int, Mapping[str, float]]]) -> Drawing:
+    """Every loss term over the steps, weighted as it counts, on a logarithmic scale."""
+    figure = Drawing(figsize=(5.6, 3.0), dpi=100, layout="constrained")
+    axis = figure.subplots()
+    names = list(steps[0][1])
+    for name in names:
+        values = [each.get(name) or float("nan") for _, each in steps]
+        axis.plot(
+            [number for number, _ in steps],
+            values,
+            label=name.replace("/", " "),
+            linestyle="-" if name.startswith("style") else "--",
+        )
+    axis.set(xlabel="step", yscale="log", title="what each term adds to the loss")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    last = ", ".join(f"{name.replace('/', ' ')} {steps[-1][1][name]:.2g}" for name in names)
+    figure.alt = f"Curves of the loss terms over {steps[-1][0]} steps; at the end {last}"
+    return figure
+
+
+def match_table(pairs: Mapping[str, GramPair]) -> str:
+    """Which style layers are matched, nearly matched, or not yet."""
+    rows = [
+        (layer, 1 - pair.difference, f"{pair.verdict} ({pair.difference:.0%} off)")
+        for layer, pair in pairs.items()
+    ]
+    return bars_html(rows, "How far each style layer's Gram matrix is matched")
+
+
+def grams(pair: GramPair, layer: str) -> str:
+    """A layer's Gram matrices."""
+    figure = plot_grams(pair, layer)
+    return image_html(figure.encode(), figure.file_type, figure.alt, 660)

@@ -1,0 +1,69 @@
+"""How the command line reads its options' values; what cannot be read is a sentence."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
+from nst_utils.networks.architectures import ARCHITECTURES
+from nst_utils.networks.network import check_layers
+from nst_utils.optimize.loop import check_learning_rate
+from nst_utils.support import checks
+
+# Whether a network has a layer shows when it is known which network it is.
+_ALL_LAYERS = tuple(dict.fromkeys(x for each in ARCHITECTURES.values() for x in each.layers))
+
+
+def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """A converter for whole numbers from ``least`` to ``most``."""
+
+    def convert(text: str) -> int:
+        try:
+            return checks.count("it", int(text), least, most)
+        except ValueError:
+            raise ArgumentTypeError(
+                f"must be a whole number from {least} to {most}, got '{text}'"
+            ) from None
+
+    return convert
+
+
+def weight(text: str) -> float:
+    """A number of at least 0."""
+    try:
+        return checks.weight("it", text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def weights(text: str) -> list[float]:
+    """Numbers separated by commas: ``0.7,0.3``."""
+    return [weight(part) for part in text.split(",")]
+
+
+def layers(text: str) -> list[str]:
+    """Layer names separated by commas: ``conv1_1,conv2_1``."""
+    try:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        return check_layers(names, known=_ALL_LAYERS)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def layer_sets(text: str) -> list[list[str]]:
+    """Sets of layers separated by semicolons: ``conv1_1;conv1_1,conv2_1``."""
+    return [layers(part) for part in text.split(";") if part.strip()] or [layers("")]
+
+
+def learning_rate(text: str) -> float | dict[int, float]:
+    """A rate, and the steps from which others hold: ``0.02`` or ``0.02,200:0.005``."""
+    first, *later = text.split(",")
+    if not later:
+        return weight(first)
+    rates = {1: weight(first)}
+    for part in later:
+        step, colon, rate = part.partition(":")
+        if not colon:
+            raise ArgumentTypeError(f"must be RATE or RATE,STEP:RATE, got '{text}'")
+        rates[whole(2)(step)] = weight(rate)
+    return check_learning_rate(rates)

@@ -1,0 +1,198 @@
+"""The command line, ``nst``: bad input ends with exit code 2 and one line that says what to do."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from nst_utils import __version__
+from nst_utils.cli import commands
+from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
+from nst_utils.cli.doctor import doctor
+from nst_utils.experiments.reconstructions import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
+from nst_utils.images.color import PRESERVE_COLORS
+from nst_utils.images.files import MAX_SEED
+from nst_utils.losses import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
+from nst_utils.networks.builders import NETWORKS
+from nst_utils.networks.network import POOLINGS, PRECISIONS
+from nst_utils.optimize.loop import OPTIMIZERS
+from nst_utils.support import checks
+
+BAD_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line instead of argparse's usage dump."""
+        raise SystemExit(_refuse(f"{message} (see {self.prog} --help)"))
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Complain about an unknown option here, where its command's own help is named."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unknown option or argument: {' '.join(unknown)}")
+        return namespace, unknown
+
+
+def _refuse(message: object) -> int:
+    """Say on one line what is wrong; return the exit code."""
+    print("nst:", " ".join(str(message).splitlines()), file=sys.stderr)
+    return BAD_INPUT
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``nst`` and its commands."""
+    parser = _Parser(prog="nst", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"nst {__version__}")
+    subparsers = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> _Parser:
+        sub = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(
+        "transfer", commands.transfer_command, "paint a photograph in the style of a painting"
+    )
+    sub.add_argument("content", metavar="CONTENT", help="photograph: a file or a bundled name")
+    sub.add_argument(
+        "style",
+        metavar="STYLE",
+        nargs="+",
+        help="painting: a file or a bundled name; several for --style-blend or --masks",
+    )
+    sub.add_argument("--preset", default="paper", help="complete settings by name (paper)")
+    _add_loss_options(sub)
+    _add_style_options(sub)
+    sub.add_argument("--init", metavar="noise|content|style|FILE", help="where it begins (noise)")
+    _add_run_options(sub)
+
+    sub = command(
+        "reconstruct-content",
+        commands.reconstruct_content_command,
+        "figure 1, top: one layer at a time",
+    )
+    sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
+    sub.add_argument("--layers", type=layers, default=list(RECONSTRUCTION_LAYERS))
+    sub.set_defaults(preset="paper")
+    _add_run_options(sub)
+
+    sub = command(
+        "reconstruct-style", commands.reconstruct_style_command, "figure 1, bottom: sets of layers"
+    )
+    sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
+    sub.add_argument(
+        "--layer-sets",
+        type=layer_sets,
+        default=[list(layers) for layers in STYLE_LAYER_SETS],
+        help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
+    )
+    sub.set_defaults(preset="paper")
+    _add_run_options(sub)
+
+    sub = command("demo", _demo, "a bundled photograph as a bundled painting")
+    sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
+    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
+
+    command("presets", commands.presets_command, "print every preset's settings")
+    command(
+        "samples", commands.samples_command, "print the bundled pictures, which can be used by name"
+    )
+    sub = command("doctor", lambda args: doctor(args.device), "check this installation")
+    sub.add_argument("--device", default="auto")
+    return parser
+
+
+def _add_loss_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--content-weight", type=weight, help="alpha (preset paper: 5e-2)")
+    sub.add_argument("--style-weight", type=weight, help="beta (1)")
+    sub.add_argument("--content-layers", type=layers, help="comma separated (conv4_2)")
+    sub.add_argument("--style-layers", type=layers, help="comma separated (conv1_1,...,conv5_1)")
+    sub.add_argument("--style-layer-weights", type=weights, help="w_l, comma separated (all alike)")
+    sub.add_argument("--content-reduction", choices=CONTENT_REDUCTIONS, help="of eq. 1 (mean)")
+    sub.add_argument("--style-reduction", choices=STYLE_REDUCTIONS, help="of eq. 4 (paper)")
+    sub.add_argument("--tv-weight", type=weight, help="of total variation, which smooths (0)")
+    sub.add_argument("--tv-power", type=whole(1, 2), help="of its differences: 1 or 2 (2)")
+
+
+def _add_style_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--style-size", type=whole(1), help="longest side of the painting: larger, larger strokes"
+    )
+    sub.add_argument(
+        "--style-blend", type=weights, metavar="SHARE,SHARE", help="of several paintings in one"
+    )
+    sub.add_argument(
+        "--masks", nargs="+", metavar="MASK", help="for each painting: white where it belongs"
+    )
+    sub.add_argument(
+        "--style-masks", nargs="+", metavar="MASK", help="for each painting: white where to look"
+    )
+    sub.add_argument(
+        "--preserve-color", choices=PRESERVE_COLORS, help="keep the photograph's colors"
+    )
+
+
+def _add_run_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
+    sub.add_argument("--size", type=whole(1), default=512, help="longest side in pixels (512)")
+    sub.add_argument("--steps", type=whole(1), help="optimization steps (preset paper: 300)")
+    sub.add_argument("--optimizer", choices=OPTIMIZERS, help="(lbfgs)")
+    sub.add_argument(
+        "--learning-rate",
+        type=learning_rate,
+        metavar="RATE[,STEP:RATE]",
+        help="of adam, on the 0..1 scale, and from which step another holds (0.02)",
+    )
+    sub.add_argument(
+        "--exact", action="store_const", const=True, help="the paper's procedure to the letter"
+    )
+    sub.add_argument("--pooling", choices=POOLINGS, help="(avg)")
+    sub.add_argument("--network", choices=tuple(NETWORKS), help="(vgg19)")
+    sub.add_argument("--weights", metavar="bundled|torchvision|FILE", help="(bundled)")
+    sub.add_argument("--precision", choices=PRECISIONS, help="of the convolutions (float32)")
+    sub.add_argument("--plain", action="store_true", help="do not normalize the network")
+    sub.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")
+    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
+    sub.add_argument(
+        "--tile", type=whole(1), metavar="PIXELS", help="work in tiles: less memory, more time"
+    )
+    sub.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="save the run here now and then; the same command goes on from it",
+    )
+    sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
+
+
+def _demo(args: argparse.Namespace) -> int:
+    """Print the command that makes the demo's picture, and run it."""
+    arguments = commands.demo_arguments(args.output, args.device)
+    print("nst", *arguments, flush=True)
+    return main(arguments)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted, 1 when a picture
+    could not go on to the end."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that cannot be shown is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        args = build_parser().parse_args(argv)
+        return int(args.run(args))
+    except Exception as error:
+        sentence = checks.explain(error)
+        if sentence is None:
+            raise  # a bug of ours is not bad input
+        return _refuse(sentence)
+    except SystemExit as stop:  # argparse: --help, --version or bad options
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("nst: interrupted; nothing was written", file=sys.stderr)
+        return commands.INTERRUPTED

@@ -1,0 +1,119 @@
+"""Figure 1: what a layer remembers of a photograph, and Gram matrices of a painting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from nst_utils.experiments.arguments import known_layers, make_objective, start_picture, style_table
+from nst_utils.images.files import resize
+from nst_utils.networks.network import Network, check_layers
+from nst_utils.objective.rows import Row
+from nst_utils.optimize.loop import check_settings, minimize
+from nst_utils.optimize.results import Result, plain_settings
+from nst_utils.support import checks
+
+RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
+STYLE_LAYER_SETS = tuple(
+    ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")[:depth] for depth in range(1, 6)
+)
+
+
+def reconstruct_content(
+    image: Tensor,
+    layers: Sequence[str] = RECONSTRUCTION_LAYERS,
+    *,
+    net: Network | None = None,
+    content_reduction: str = "mean",
+    init: str | Tensor = "noise",
+    seed: int = 0,
+    device: str = "auto",
+    tile: int | None = None,
+    **run: Any,
+) -> Result:
+    """Figure 1, top: what each layer still knows of a photograph.
+
+    From white noise, a picture is found with the same responses in one layer (eq. 1); one picture
+    for each of ``layers``, in one run.
+
+    Args:
+        image: (1, 3, H, W), RGB, 0..1.
+        layers: by name; one picture each.
+        net, content_reduction, seed, device, tile: as for
+            :func:`nst_utils.transfer`.
+        init: ``"noise"``, or a picture (1, 3, H, W) to start from.
+        run: ``steps``, ``optimizer``, ... of :func:`nst_utils.optimize.loop.minimize`.
+
+    Raises:
+        ValueError: as :func:`nst_utils.transfer`.
+    """
+    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
+    check_settings(**run)
+    checks.one_image("image", image)
+    rows = [
+        Row(content=image, content_layers={layer: 1.0}, content_weight=1.0)
+        for layer in check_layers(layers, known=known_layers(net))
+    ]
+    start = start_picture(init, image, image, seed).repeat(len(rows), 1, 1, 1)
+    objective = make_objective(
+        net,
+        rows,
+        device,
+        size=start.shape[2:],
+        optimizer=run.get("optimizer", "lbfgs"),
+        tile=tile,
+        content_reduction=content_reduction,
+    )
+    return minimize(objective, start, settings=settings, **run)
+
+
+def reconstruct_style(
+    image: Tensor,
+    layer_sets: Sequence[Sequence[str]] = STYLE_LAYER_SETS,
+    *,
+    net: Network | None = None,
+    size: tuple[int, int] | None = None,
+    init: str | Tensor = "noise",
+    seed: int = 0,
+    device: str = "auto",
+    tile: int | None = None,
+    exact: bool = True,
+    **run: Any,
+) -> Result:
+    """Figure 1, bottom: what the Gram matrices of some layers know of a painting.
+
+    From white noise, a picture with the same Gram matrices (eq. 5, each layer with the weight
+    1 / number of layers in the set); one for each of ``layer_sets``, in one run.
+
+    Args:
+        image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
+        layer_sets: lists of layer names; one picture each.
+        size: (height, width) of the pictures; by default that of ``image``.
+        net, seed, device, tile: as for
+            :func:`nst_utils.transfer`.
+        exact: plain L-BFGS, because :mod:`nst_utils.optimize.curvature`, where no layer holds the
+            place of things, lays the colors down in a few large stains.
+        init: ``"noise"``, or a picture (1, 3, H, W) to start from.
+        run: ``steps``, ``optimizer``, ... of :func:`nst_utils.optimize.loop.minimize`.
+
+    Raises:
+        ValueError: as :func:`nst_utils.transfer`.
+    """
+    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
+    check_settings(**run, exact=exact)
+    checks.one_image("image", image)
+    layer_sets = list(layer_sets) if checks.is_several(layer_sets) else []
+    if not layer_sets or any(isinstance(layers, str) for layers in layer_sets):
+        raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
+    known = known_layers(net)
+    tables = [style_table(check_layers(layers, known=known), None) for layers in layer_sets]
+    rows = [Row(style=image, style_layers=table, style_weight=1.0) for table in tables]
+    canvas = image if size is None else resize(image, size)
+    start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
+    optimizer = run.get("optimizer", "lbfgs")
+    objective = make_objective(
+        net, rows, device, size=start.shape[2:], optimizer=optimizer, tile=tile
+    )
+    return minimize(objective, start, exact=exact, settings=settings, **run)

@@ -1,0 +1,207 @@
+"""Style transfer (eq. 7, figures 3 to 7), and what others have added to it.
+
+It only fills in the table of :mod:`nst_utils.objective.table` for
+:func:`nst_utils.optimize.loop.minimize`. A setting that is given as a list makes one picture for
+each value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_utils.experiments.arguments import (
+    as_layer_lists,
+    as_list,
+    broadcast,
+    known_layers,
+    make_objective,
+    start_picture,
+    style_parts,
+    style_table,
+)
+from nst_utils.images.color import (
+    PRESERVE_COLORS,
+    luminance,
+    match_color,
+    match_luminance,
+    with_color_of,
+)
+from nst_utils.networks.network import Network
+from nst_utils.objective.rows import Row
+from nst_utils.optimize.coarse_to_fine import coarse_levels
+from nst_utils.optimize.loop import LearningRate, check_settings, minimize
+from nst_utils.optimize.results import Callback, Result, plain_settings
+from nst_utils.support import checks
+
+# Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
+CONTENT_LAYERS = ("conv4_2",)
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+# Paper: alpha/beta from 5e-4 to 5e-3 in figure 3. Here: 5e-2, because with the mean of equation 1
+# the photograph shows later (benchmarks/README.md): at 1e-3 hardly anything of it is left.
+CONTENT_WEIGHT = 5e-2
+
+
+def transfer(
+    content: Tensor,
+    style: Tensor | Sequence[Tensor],
+    *,
+    net: Network | None = None,
+    content_weight: float | Sequence[float] = CONTENT_WEIGHT,
+    style_weight: float | Sequence[float] = 1.0,
+    content_layers: Sequence[str] | Sequence[Sequence[str]] = CONTENT_LAYERS,
+    style_layers: Sequence[str] | Sequence[Sequence[str]] = STYLE_LAYERS,
+    style_layer_weights: Sequence[float] | None = None,
+    content_reduction: str = "mean",
+    style_reduction: str = "paper",
+    tv_weight: float | Sequence[float] = 0.0,
+    tv_power: int = 2,
+    style_blend: Sequence[float] | Sequence[Sequence[float]] | None = None,
+    masks: Sequence[Tensor] | None = None,
+    style_masks: Sequence[Tensor | None] | None = None,
+    preserve_color: str | None = None,
+    init: str | Tensor | Sequence[str | Tensor] = "noise",
+    steps: int = 300,
+    optimizer: str = "lbfgs",
+    learning_rate: LearningRate = 0.02,
+    tolerance: float | None = None,
+    exact: bool = False,
+    seed: int | Sequence[int] = 0,
+    device: str = "auto",
+    tile: int | None = None,
+    callback: Callback | None = None,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
+) -> Result:
+    """Paint the content of a photograph in the style of a painting (eq. 7, figures 3 to 7).
+
+    Lists of one length make several pictures in one run: ``content_weight=[1e-4, 1e-3, 1e-2]``.
+
+    Args:
+        content: (1, 3, H, W), RGB, 0..1: the photograph, whose size the result has.
+        style: (1, 3, H', W'), the painting; of any size: the same painting larger gives larger
+            strokes. Several make several pictures, or one with ``style_blend`` or ``masks``.
+        net: by default :func:`nst_utils.vgg19`, the paper's; copied if on another device.
+        content_weight: alpha. style_weight: beta. Only their ratio matters to the picture.
+        content_layers, style_layers: by name.
+        style_layer_weights: w_l for each style layer; by default 1 / number of layers.
+        content_reduction: ``"mean"`` or ``"sum"`` of eq. 1 (see
+            :func:`nst_utils.losses.content_loss`).
+        style_reduction: ``"paper"`` (eq. 4), ``"sum"``, ``"mean"`` or ``"values"`` (see
+            :func:`nst_utils.losses.style_loss`).
+        tv_weight: of total variation, which makes smooth; not in the paper. tv_power: 1 or 2 (see
+            :func:`nst_utils.losses.total_variation`).
+        style_blend: the share of each of the paintings ``style`` in one picture, ``[0.7, 0.3]``; a
+            list of such lists makes several pictures.
+        masks: for each of the paintings ``style``, where in the picture its style belongs:
+            (1, 1, H, W), 0..1, white inside; other sizes are scaled.
+        style_masks: for each, which part of the painting is looked at; ``None`` for all of it.
+        preserve_color: keep the photograph's colors (see :mod:`nst_utils.images.color`):
+            ``"luminance"`` paints in brightness only, ``"statistics"`` recolors the painting first.
+        init: ``"noise"``, ``"content"``, ``"style"``, or a picture (1, 3, H, W) to start from.
+        exact: the paper's procedure to the letter, without
+            :mod:`nst_utils.optimize.coarse_to_fine` (where all start from noise, first at smaller
+            sizes) and without :mod:`nst_utils.optimize.curvature`.
+        seed: of the noise. device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        tile: let the network see the picture in tiles of so many pixels a side: the same picture
+            with less memory, in more time (see :mod:`nst_utils.objective.evaluation`).
+        steps, optimizer, learning_rate, tolerance, callback, progress, checkpoint: see
+            :func:`nst_utils.optimize.loop.minimize`.
+
+    Raises:
+        ValueError: any setting or picture that cannot be used, or more memory is needed than
+            there is (see :mod:`nst_utils.memory.estimate`); the message says what to do.
+        MemoryError: memory ran out before the first step, however little was done at a time.
+    """
+    settings = plain_settings(locals())
+    check_settings(steps, optimizer, learning_rate, tolerance, exact, callback)
+    photograph = checks.one_image("content", content)
+    content, style, recolor = _colors(photograph, style, preserve_color)
+    known = known_layers(net)
+    table = broadcast(
+        content_weight=as_list(content_weight),
+        style_weight=as_list(style_weight),
+        tv_weight=as_list(tv_weight),
+        style=style_parts(style, style_blend, masks, style_masks, photograph.shape[2:]),
+        content_layers=as_layer_lists("content_layers", content_layers, known),
+        style_layers=as_layer_lists("style_layers", style_layers, known),
+        init=as_list(init),
+        seed=as_list(seed),
+    )
+    rows = [
+        Row(
+            content=content,
+            style=row["style"],
+            content_layers=dict.fromkeys(row["content_layers"], 1.0),
+            style_layers=style_table(row["style_layers"], style_layer_weights),
+            content_weight=checks.weight("content_weight", row["content_weight"]),
+            style_weight=checks.weight("style_weight", row["style_weight"]),
+            tv_weight=checks.weight("tv_weight", row["tv_weight"]),
+        )
+        for row in table
+    ]
+    starts = [
+        start_picture(row["init"], content, row["style"][0].picture, row["seed"]) for row in table
+    ]
+    formulas = {
+        "content_reduction": content_reduction,
+        "style_reduction": style_reduction,
+        "tv_power": tv_power,
+    }
+    size = content.shape[2:]
+    objective = make_objective(
+        net, rows, device, size=size, optimizer=optimizer, tile=tile, **formulas
+    )
+    coarse = []
+    # A picture to start from has its large shapes already; Adam is run as others run it.
+    from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
+    if from_noise and optimizer == "lbfgs" and not exact:
+        coarse = coarse_levels(
+            objective.net, rows, size, tile=tile, may_move=device == "auto", **formulas
+        )
+    result = minimize(
+        objective,
+        torch.cat(starts),
+        steps=steps,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        tolerance=tolerance,
+        exact=exact,
+        coarse=coarse,
+        callback=_recolored(callback, recolor),
+        progress=progress,
+        checkpoint=checkpoint,
+        settings=settings,
+    )
+    result.image = recolor(result.image)
+    return result
+
+
+Recolor = Callable[[Tensor], Tensor]
+
+
+def _colors(photograph: Tensor, style: Any, preserve: str | None) -> tuple[Tensor, Any, Recolor]:
+    """Content and styles as they go into the run, and what brings the colors back after it."""
+    if preserve is None:
+        return photograph, style, lambda image: image
+    checks.one_of("preserve_color", preserve, PRESERVE_COLORS)
+    paintings = [checks.one_image("style", each) for each in as_list(style)]
+    if preserve == "statistics":
+        return (
+            photograph,
+            [match_color(each, photograph) for each in paintings],
+            lambda image: image,
+        )
+    gray = luminance(photograph).expand(-1, 3, -1, -1).contiguous()
+    styles = [match_luminance(each, photograph) for each in paintings]
+    return gray, styles, lambda image: with_color_of(image, photograph.to(image))
+
+
+def _recolored(callback: Callback | None, recolor: Recolor) -> Callback | None:
+    if callback is None:
+        return None
+    return lambda step: callback(step._replace(images=recolor(step.images)))

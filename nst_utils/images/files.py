@@ -1,0 +1,217 @@
+"""Pictures: files <-> float32 tensors (B, 3, H, W), RGB, 0..1; noise; the bundled samples."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nst_utils.images.conversion import scale, to_strips, to_tensor
+from nst_utils.images.decoding import MAX_PIXELS, open_picture, reason
+from nst_utils.support import checks
+from nst_utils.support.paths import check_writable, data_file, user_path, write_whole
+from nst_utils.support.quick import quick_size
+
+Source = str | Path | BinaryIO
+MAX_SEED = 2**64 - 1
+OUTPUT_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A bundled picture and where it comes from; ``file`` is relative to ``data/``."""
+
+    name: str
+    kind: str  # content, style or photoreal
+    file: str
+    title: str
+    author: str
+    year: str
+    source: str
+    license: str
+    credit: str
+    width: int
+    height: int
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        return data_file(self.file)
+
+
+@lru_cache(maxsize=1)
+def samples() -> dict[str, Sample]:
+    """The bundled pictures by name: ``samples()["chenonceau"].author``."""
+    records = json.loads(data_file("catalog.json").read_text(encoding="utf-8"))
+    return {record["name"]: Sample(**record) for record in records}
+
+
+def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None) -> Tensor:
+    """Load a picture, upright and in RGB whatever its file holds.
+
+    EXIF rotation is applied, color profiles are converted to sRGB, transparency is laid on white,
+    16-bit and gray pictures are converted, of animations the first frame is taken.
+
+    Args:
+        source: a file, or the name of a bundled picture (``"chenonceau"``; see :func:`samples`), or
+            an open binary file, which is called by its ``name`` if it has one.
+        size: the longest side in pixels after scaling, up or down, keeping the aspect ratio; or
+            exactly ``(height, width)``; ``None`` keeps the picture's own size.
+
+    Returns:
+        (1, 3, H, W) float32, RGB, 0..1.
+
+    Raises:
+        FileNotFoundError: there is no such file or bundled picture.
+        ValueError: the file is no readable picture, or a single pixel wide or high, or too large:
+            of more than 100 megapixels (50 in WebP, AVIF, JPEG 2000 and progressive JPEG, 10 in
+            PPM of other than 255 levels, BMP in runs and SGI of 16 bits), or scaling it to ``size``
+            would take more memory than that.
+    """
+    if size is not None and not isinstance(size, tuple):
+        size = quick_size(checks.count("size", size, most=MAX_PIXELS))
+    file = _find(source) if isinstance(source, (str, Path)) else source
+    name = file if isinstance(file, Path) else getattr(file, "name", "the picture")
+    picture = open_picture(file, name)
+    if min(picture.size) < 2:
+        raise ValueError(f"{name} is {picture.width}x{picture.height} px; choose a larger one")
+    own = (picture.height, picture.width)
+    target = own if size is None else _target(own, size)
+    try:
+        strips = to_strips(picture)
+        del picture  # from here on its memory is for the tensor
+        return to_tensor(strips, target)
+    except Exception as error:  # modes that Pillow cannot convert, too little memory
+        raise ValueError(
+            f"{name} cannot be converted to RGB ({reason(error)}); save it as PNG"
+        ) from None
+
+
+def _find(source: str | Path) -> Path:
+    path = user_path(source)
+    if path.exists() and not path.is_dir():
+        return path
+    if str(source) in samples():
+        return samples()[str(source)].path
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a picture file in it")
+    if path.suffix or len(path.parts) > 1:
+        raise FileNotFoundError(f"there is no picture {path}; check the path")
+    known = checks.unknown("picture", source, samples())
+    raise FileNotFoundError(f"there is no file {path}, nor a bundled picture: {known}")
+
+
+def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Scale (B, 3, H, W) to a longest side of ``size``, or to exactly ``(height, width)``.
+
+    Bicubic with antialiasing, so that a small picture shows no moire; clamped to 0..1.
+    """
+    own = (image.shape[-2], image.shape[-1])
+    target = _target(own, size)
+    return image if target == own else scale(image, target).clamp(0, 1)
+
+
+def _target(own: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) after scaling; ``ValueError`` where that would need too much memory."""
+    height, width = own
+    if isinstance(size, tuple):
+        if len(size) != 2:
+            raise ValueError(f"size must be one number or (height, width), got {size}")
+        target = size
+    else:
+        factor = checks.count("size", size, most=MAX_PIXELS) / max(height, width)
+        target = (max(1, round(height * factor)), max(1, round(width * factor)))
+    for side in target:
+        checks.count("size", side, most=MAX_PIXELS)
+    # Rows are scaled before columns; what is in between is held beside the result.
+    needed = (height + target[0]) * target[1]
+    if target != own and needed > MAX_PIXELS:
+        raise ValueError(
+            f"size {size} of {width}x{height} px takes {needed:,} pixels of memory, more than "
+            f"{MAX_PIXELS:,}; choose a smaller one"
+        )
+    return target
+
+
+def output_format(path: str | Path) -> str:
+    """Pillow's name for the file type of ``path``; ``ValueError`` for one that is not written."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in OUTPUT_FORMATS:
+        raise ValueError(
+            f"cannot write {Path(path).name}: its name must end in " + ", ".join(OUTPUT_FORMATS)
+        )
+    return OUTPUT_FORMATS[suffix]
+
+
+def check_output(path: str | Path) -> Path:
+    """Raise now what :func:`save_image` would raise after a long run; return the path."""
+    target = user_path(path)
+    output_format(target)
+    check_writable(target)
+    return target
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """One picture as a PIL image; several, (B, 3, H, W), side by side with a white gap."""
+    image = image.unsqueeze(0) if isinstance(image, Tensor) and image.ndim == 3 else image
+    image = checks.images("the picture (of a result, its .image)", image).detach().float().cpu()
+    gap = image.new_ones(3, image.shape[2], 8)
+    strip = [part for one in image for part in (one, gap)][:-1]
+    array = torch.cat(strip, dim=2).clamp(0, 1).mul(255).round().byte()
+    return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
+
+
+def save_image(image: Tensor, path: str | Path) -> Path:
+    """Write a picture, whole or not at all; the file type follows the name's ending.
+
+    Args:
+        image: (3, H, W) or (B, 3, H, W), RGB, 0..1 (clamped); several are put side by side.
+        path: ends in .png, .jpg, .webp, .tif or .bmp.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        ValueError: unknown file type, unwritable place, NaN in the picture.
+    """
+    target = check_output(path)
+    picture = to_pil(image)
+    kind = output_format(path)
+    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    write_whole(target, lambda file: picture.save(file, format=kind, **options))
+    return target
+
+
+def noise_image(height: int, width: int, seed: int = 0, std: float = 1 / 255) -> Tensor:
+    """White noise around middle gray: the paper's starting point.
+
+    The default strength, one gray level, is that of the authors' code. Stronger noise does no good:
+    the network hardly sees the finest frequencies, so what the start holds of them stays in the
+    picture as grain (at a standard deviation of 0.1 it is plain to see, at the same loss).
+
+    Args:
+        height, width: pixels.
+        seed: the same seed gives the same noise on every device.
+        std: standard deviation of each value on the 0..1 scale.
+
+    Returns:
+        (1, 3, height, width) float32 on the CPU, clamped to 0..1.
+    """
+    height = checks.count("height", height, most=MAX_PIXELS)
+    width = checks.count("width", width, most=MAX_PIXELS // height)
+    std = checks.weight("std", std)
+    generator = torch.Generator("cpu").manual_seed(checks.count("seed", seed, 0, MAX_SEED))
+    noise = torch.randn(1, 3, height, width, generator=generator, device="cpu")
+    return (0.5 + std * noise).clamp(0, 1)

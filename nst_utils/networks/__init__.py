@@ -1,0 +1,1 @@
+"""What sees: VGG-19 and its like, their weights, normalization and pooling."""

@@ -1,0 +1,149 @@
+"""The networks by name: each builder loads numbers and makes a :class:`Network` of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nst_utils.images.files import load_image, noise_image, samples
+from nst_utils.networks.network import POOLINGS, PRECISIONS, Network, mean_activations
+from nst_utils.networks.weights import load_weights
+from nst_utils.support import checks
+
+# Eq. 4 takes the fourth power of responses, of which float32 holds no larger ones.
+MAX_RESPONSE = 1e9
+
+
+def vgg19(
+    weights: str | Path = "bundled",
+    pooling: str = "avg",
+    normalized: bool = True,
+    *,
+    precision: str = "float32",
+    preprocessing: str | None = None,
+) -> Network:
+    """The paper's network: VGG-19 with average pooling, normalized.
+
+    Args:
+        weights: ``"bundled"``, ``"torchvision"`` or a path (see
+            :func:`nst_utils.networks.weights.load_weights`).
+        pooling: ``"avg"`` (the paper's) or ``"max"``.
+        normalized: scale every filter to mean activation 1. The means for the bundled weights
+            come with them; for other weights they are measured on the bundled pictures, which
+            takes some seconds.
+        precision: ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
+            ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (Gram
+            matrices, losses and the picture stay float32; see benchmarks/); or ``"auto"``, the
+            faster of the two.
+        preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`nst_utils.networks.weights.load_weights`.
+    """
+    return _build("vgg19", weights, pooling, normalized, precision, preprocessing)
+
+
+def vgg16(
+    weights: str | Path = "torchvision",
+    pooling: str = "avg",
+    normalized: bool = True,
+    *,
+    precision: str = "float32",
+    preprocessing: str | None = None,
+) -> Network:
+    """VGG-16: as VGG-19, with three convolutions in each of the last three blocks.
+
+    Its weights are not bundled: torchvision's (a download of 528 MB) or a file. The arguments are
+    those of :func:`vgg19`.
+    """
+    return _build("vgg16", weights, pooling, normalized, precision, preprocessing)
+
+
+def vgg19_bn(
+    weights: str | Path = "torchvision",
+    pooling: str = "avg",
+    normalized: bool = False,
+    *,
+    precision: str = "float32",
+    preprocessing: str | None = None,
+) -> Network:
+    """VGG-19 trained with batch normalization, which gives poor pictures: here to be looked at.
+
+    The normalization of the batch, fixed after training, is folded into the kernels: the responses
+    are those of torchvision's network in its evaluation mode. Its weights are not bundled (a
+    download of 548 MB, or a file). The arguments are those of :func:`vgg19`.
+    """
+    return _build("vgg19_bn", weights, pooling, normalized, precision, preprocessing)
+
+
+def squeezenet1_1(
+    weights: str | Path = "torchvision",
+    pooling: str = "max",
+    normalized: bool = False,
+    *,
+    precision: str = "float32",
+    preprocessing: str | None = None,
+) -> Network:
+    """SqueezeNet 1.1, with layers ``conv1``, ``fire2``, ... ``fire9``: small and quick.
+
+    Its weights are not bundled (a download of 5 MB, or a file). The arguments are those of
+    :func:`vgg19`; it cannot be normalized.
+    """
+    if normalized:
+        raise ValueError("squeezenet1_1 cannot be normalized; leave normalized at False")
+    return _build("squeezenet1_1", weights, pooling, normalized, precision, preprocessing)
+
+
+NETWORKS = {
+    "vgg19": vgg19,
+    "vgg16": vgg16,
+    "vgg19_bn": vgg19_bn,
+    "squeezenet1_1": squeezenet1_1,
+}
+
+
+def _build(
+    name: str,
+    weights: str | Path,
+    pooling: str,
+    normalized: bool,
+    precision: str,
+    preprocessing: str | None,
+) -> Network:
+    checks.one_of("pooling", pooling, POOLINGS)
+    checks.one_of("precision", precision, PRECISIONS)
+    loaded = load_weights(weights, preprocessing, name)
+    if str(weights) != "bundled":
+        _check_responses(Network(loaded, pooling), loaded.description)
+    if not normalized:
+        return Network(loaded, pooling, precision=precision)
+    means = loaded.mean_activations.get(pooling)
+    if means is None:
+        means = mean_activations(Network(loaded, pooling), _bundled_pictures())
+    return Network(loaded, pooling, means, precision)
+
+
+def _check_responses(net: Network, name: str) -> None:
+    """Refuse numbers of which no picture can be made, before anybody waits for one."""
+    with torch.no_grad():
+        responses = net(noise_image(32, 32, std=0.25), net.layers)
+    for layer, response in responses.items():
+        largest = float(response.max())
+        if not largest < MAX_RESPONSE:
+            raise ValueError(
+                f"the responses of {layer} are as large as {largest:g}, too large for any loss; "
+                f"the weights are damaged, get them again ({name})"
+            )
+        if not largest:
+            raise ValueError(
+                f"{layer} does not respond to anything; the weights are damaged, get them again "
+                f"({name})"
+            )
+
+
+def _bundled_pictures() -> Iterable[Tensor]:
+    for sample in samples().values():
+        yield load_image(sample.path, size=256)

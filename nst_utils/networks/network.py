@@ -1,0 +1,270 @@
+"""The network that sees: VGG-19's convolutions, its responses named as in the paper.
+
+``conv4_2`` is the response of that layer *after* its ReLU (section 2 of the paper). The network is
+frozen; it stops at the deepest layer asked for. Other networks go the same way: VGG-16, VGG-19
+with batch normalization, SqueezeNet.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from nst_utils.networks.convolutions import ConvReLU, average_pool
+from nst_utils.networks.squeezenet import Fire, StridedConvReLU
+from nst_utils.networks.weights import VGG19_LAYERS, Weights
+from nst_utils.support import checks
+
+POOLINGS = ("avg", "max")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+# A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
+# would blow its noise up. 0.1 of its layer's mean is the least that is divided by. With the
+# bundled means that touches two filters, one in conv4_1 and one in conv4_2 (average pooling).
+# Paper: every filter is scaled to mean 1. Here: a floor, because a filter that is silent on
+# photographs may fire on a painting, and would then outweigh all others by orders of magnitude.
+MEAN_ACTIVATION_FLOOR = 0.1
+
+
+# Called after every layer, where set for this thread: it may wait, or end the run by an exception.
+between_layers: ContextVar[Callable[[], None] | None] = ContextVar("between_layers", default=None)
+
+
+class Network(nn.Module):
+    """A convolutional network without its fully connected layers, frozen.
+
+    Args:
+        weights: the numbers, and the architecture and preprocessing that belong to them.
+        pooling: ``"avg"`` as in the paper, or ``"max"`` as the networks were trained.
+        mean_activations: if given, the network is normalized with these means (see
+            :func:`normalize`).
+        precision: what the convolutions compute in (see
+            :func:`nst_utils.networks.builders.vgg19`); responses are float32.
+
+    Attributes:
+        layers: names of all layers, from the picture on.
+        description: one line on where the numbers come from and what was done to them.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        weights: Weights,
+        pooling: str = "avg",
+        mean_activations: dict[str, Tensor] | None = None,
+        precision: str = "float32",
+    ) -> None:
+        super().__init__()
+        dtype = _dtype(precision)
+        self.architecture = weights.architecture
+        self.layers = weights.architecture.layers
+        self.pooling = checks.one_of("pooling", pooling, POOLINGS)
+        self.normalized = mean_activations is not None
+        self.description = (
+            f"{weights.description}; {pooling} pooling; "
+            f"{'normalized' if self.normalized else 'not normalized'}; "
+            f"{str(dtype).removeprefix('torch.')}"
+        )
+        kernels, biases = weights.kernels, weights.biases
+        if mean_activations is not None:
+            kernels, biases = normalize(kernels, biases, mean_activations)
+        kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
+        biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
+        self._steps = nn.ModuleDict()
+        for layer in self.layers:
+            self._steps[layer] = _make_layer(layer, kernels, biases)
+        prep = weights.preprocessing
+        first = weights.kernels[next(iter(weights.kernels))]
+        like: dict[str, Any] = {"dtype": torch.float32, "device": first.device}
+        self._scale = prep.scale
+        self.register_buffer("mean", torch.tensor(prep.mean, **like).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(prep.std, **like).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The responses of the named layers, after the ReLU.
+
+        Args:
+            images: (B, 3, H, W), RGB, 0..1; brought to the network's device.
+            layers: names such as ``"conv4_2"``; nothing deeper than the deepest is computed.
+
+        Returns:
+            layer name -> (B, N_l, H_l, W_l) in the order asked for. In VGG, H_l = H // stride(l).
+
+        Raises:
+            ValueError: an unknown layer, or a picture too small for the deepest one.
+        """
+        wanted = check_layers(layers, unique=False, known=self.layers)
+        deepest = max(self.layers.index(layer) for layer in wanted)
+        self._check_size(images, self.layers[deepest])
+        responses: dict[str, Tensor] = {}
+        x = (images.to(self.mean.device) * self._scale - self.mean) / self.std
+        dtype = next(self._steps.buffers()).dtype
+        # Values of one position side by side: what convolutions of many filters work on.
+        x = x.to(dtype, memory_format=torch.channels_last)
+        pulse = between_layers.get()
+        for layer in self.layers[: deepest + 1]:
+            if layer in self.architecture.pooled:
+                x = self._pool(x)
+            x = self._steps[layer](x)
+            if pulse is not None:
+                pulse()
+                # On the way back, too; not on a GPU, where one thread goes back for everybody.
+                if x.requires_grad and x.device.type == "cpu":
+                    x.register_hook(lambda _: pulse())
+            if layer in wanted:
+                responses[layer] = x.float() if dtype == torch.bfloat16 else x
+        return {layer: responses[layer] for layer in wanted}
+
+    def filters(self, layer: str) -> int:
+        """N_l, the number of a layer's filters."""
+        checks.one_of("layer", layer, self.layers)
+        shapes = self.architecture.shapes
+        if layer in shapes:
+            return shapes[layer][0]
+        return shapes[f"{layer}.expand1x1"][0] + shapes[f"{layer}.expand3x3"][0]
+
+    def stride(self, layer: str) -> int:
+        """How many pixels lie between two positions of a layer."""
+        return self.architecture.strides[checks.one_of("layer", layer, self.layers)]
+
+    def _pool(self, x: Tensor) -> Tensor:
+        side = self.architecture.pool_side
+        if self.pooling == "avg":
+            return average_pool(x) if side == 2 else fn.avg_pool2d(x, side, 2, ceil_mode=True)
+        return fn.max_pool2d(x, side, 2, ceil_mode=side > 2)
+
+    def _check_size(self, images: Tensor, deepest: str) -> None:
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(
+                "images must be a float tensor of shape (B, 3, H, W), got "
+                f"{images.dtype} of shape {tuple(images.shape)}"
+            )
+        height, width = images.shape[-2:]
+        # Windows of 3 need more than their stride.
+        least = self.stride(deepest) * (1 if self.architecture.pool_side == 2 else 2)
+        if min(height, width) < least:
+            raise ValueError(
+                f"a picture of {width}x{height} px is too small for {deepest}, which needs at "
+                f"least {least}x{least} px; use a larger size"
+            )
+
+
+def _make_layer(layer: str, kernels: dict[str, Tensor], biases: dict[str, Tensor]) -> nn.Module:
+    if layer == "conv1":
+        return StridedConvReLU(kernels[layer], biases[layer])
+    if layer in kernels:
+        return ConvReLU(kernels[layer], biases[layer])
+    parts = [part for part in kernels if part.startswith(f"{layer}.")]
+    inner = {part: part.removeprefix(f"{layer}.") for part in parts}
+    return Fire(
+        {inner[part]: kernels[part] for part in parts},
+        {inner[part]: biases[part] for part in parts},
+    )
+
+
+def block_of(layer: str) -> int:
+    """The block that a layer of VGG belongs to: 4 for ``conv4_2``."""
+    return int(layer[4])
+
+
+def check_layers(
+    layers: Sequence[str], unique: bool = True, known: Sequence[str] = VGG19_LAYERS
+) -> list[str]:
+    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
+
+    With ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
+    """
+    if isinstance(layers, str):
+        raise ValueError(f"layers must be a list of names, for instance [{checks.shown(layers)}]")
+    if not checks.is_several(layers):
+        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
+    names = [checks.one_of("layer", layer, known) for layer in layers]
+    if unique and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"layer {twice} is named twice; name each layer once")
+    if not names:
+        example = known[len(known) // 2 + 1]  # of VGG-19, conv4_2
+        raise ValueError(f"no layer is named; name at least one, for instance '{example}'")
+    return names
+
+
+def normalize(
+    kernels: dict[str, Tensor], biases: dict[str, Tensor], mean_activations: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Rescale the weights so that each filter's mean activation becomes 1 (section 2).
+
+    ReLU and pooling commute with a positive scale for each channel. With m_l the mean activations
+    of the plain network's layer l, W_l' = W_l * m_(l-1) / m_l and b_l' = b_l / m_l give responses
+    F_l / m_l: the same function up to a scale for each channel.
+
+    Args:
+        kernels: layer of VGG -> (N_l, N_(l-1), 3, 3), from the picture on; biases: layer -> (N_l,).
+        mean_activations: layer -> (N_l,), of the plain network with the same pooling.
+    """
+    new_kernels, new_biases = {}, {}
+    before = kernels["conv1_1"].new_ones(3)
+    for layer in kernels:
+        mean = mean_activations[layer]
+        after = mean.clamp(min=MEAN_ACTIVATION_FLOOR * float(mean.mean()))
+        ratio = before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
+        new_kernels[layer] = kernels[layer] * ratio
+        new_biases[layer] = biases[layer] / after
+        before = after
+    return new_kernels, new_biases
+
+
+@torch.no_grad()
+def mean_activations(net: Network, images: Iterable[Tensor]) -> dict[str, Tensor]:
+    """The mean response of every filter over all images and positions.
+
+    Args:
+        net: the network to measure; for normalization, a plain one.
+        images: tensors (B, 3, H, W), RGB, 0..1, of any sizes.
+
+    Returns:
+        layer -> (N_l,) float32; summed in float64.
+    """
+    sums = dict.fromkeys(net.layers, torch.zeros((), dtype=torch.float64))
+    positions = dict.fromkeys(net.layers, 0)
+    for image in images:
+        for layer, response in net(image, net.layers).items():
+            # Positions are summed on the device, pictures in float64, which Apple's GPUs lack.
+            sums[layer] = sums[layer] + response.sum((2, 3)).cpu().double().sum(0)
+            positions[layer] += response.shape[0] * response.shape[2] * response.shape[3]
+    if not positions[net.layers[0]]:
+        raise ValueError("no images were given to measure mean activations on")
+    return {layer: (sums[layer] / positions[layer]).float() for layer in net.layers}
+
+
+def on_device(net: Network, device: torch.device) -> Network:
+    """The network itself if it is there; else a copy, because the caller goes on using theirs."""
+    same_kind = net.mean.device.type == device.type
+    if same_kind and device.index in (None, net.mean.device.index):
+        return net
+    return copy.deepcopy(net).to(device)
+
+
+def _dtype(precision: str) -> torch.dtype:
+    checks.one_of("precision", precision, PRECISIONS)
+    if precision == "auto":
+        precision = "bfloat16" if has_fast_bfloat16() else "float32"
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; others emulate it, at a loss.
+
+    With a GPU at hand the answer is no: float32 is fast there.
+    """
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        return False
+    able: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

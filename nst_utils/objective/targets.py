@@ -1,0 +1,133 @@
+"""What the columns of the table aim at: responses of the photograph, Gram matrices of paintings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+from nst_utils.losses import gram_matrix
+from nst_utils.networks.network import Network
+from nst_utils.objective import tiles
+from nst_utils.objective.rows import Row
+
+
+class Target(NamedTuple):
+    """What a column aims at in one region: P^l, or A^l over its number of positions."""
+
+    region: Tensor | None  # (1, 1, H, W), or everywhere
+    area: float  # the region's share of all regions
+    values: Tensor  # one for each row; batch 1 where the rows share it
+
+
+class Targets:
+    """Takes every target once, for each picture and set of layers.
+
+    Args:
+        net: the feature network.
+        kinds: all columns, each ``("content", layer)`` or ``("style", layer)``.
+        tile: the side of the tiles in which a picture is looked at; by default, in one go.
+    """
+
+    def __init__(
+        self, net: Network, kinds: Sequence[tuple[str, str]], tile: int | None = None
+    ) -> None:
+        self._net = net
+        self._kinds = kinds
+        self._tile = tile
+        self._taken: dict[tuple[int, int, str, str], Tensor] = {}
+
+    def take(self, rows: Sequence[Row], kind: str, layer: str) -> list[Target]:
+        """One column's targets, one for each region, for rows that have the same regions.
+
+        Raises:
+            ValueError: a picture is too small for the layer.
+        """
+        if kind == "content":
+            values = [self._responses(row, row.content, None, kind, layer) for row in rows]
+            return [Target(None, 1.0, _shared(values))]
+        regions = rows[0].regions
+        areas = [1.0 if region is None else float(region.mean()) for region in regions]
+        return [
+            Target(
+                None if region is None else region.to(self._net.mean),
+                area / sum(areas),
+                _shared([self._blend(row, region, layer) for row in rows]),
+            )
+            for region, area in zip(regions, areas, strict=True)
+        ]
+
+    def _blend(self, row: Row, region: Tensor | None, layer: str) -> Tensor:
+        """The Gram matrices of a region's paintings, blended by their shares.
+
+        That is the same as blending their losses: sum_k b_k |G - A_k|^2, with shares that sum to 1,
+        is |G - sum_k b_k A_k|^2 plus a constant.
+        """
+        paintings = [p for p in row.paintings if p.region is region and p.share > 0]
+        total = sum(painting.share for painting in paintings)
+        grams = [self._responses(row, p.picture, p.source, "style", layer) for p in paintings]
+        if len(grams) == 1:
+            return grams[0]
+        pairs = zip(paintings, grams, strict=True)
+        return torch.stack([gram * (p.share / total) for p, gram in pairs]).sum(0)
+
+    @torch.no_grad()
+    def _responses(
+        self, row: Row, picture: Tensor | None, mask: Tensor | None, kind: str, layer: str
+    ) -> Tensor:
+        """P^l, or A^l over its number of positions; all layers of the row in one go."""
+        assert picture is not None  # Row.check
+        which = (id(picture), id(mask), kind)
+        if (*which, layer) not in self._taken:
+            layers = [name for k, name in self._kinds if k == kind and name in row.layers(k)]
+            try:
+                found = self._look(picture.detach().to(self._net.mean), mask, kind, layers)
+            except ValueError as error:
+                raise ValueError(f"the {kind} picture cannot be used: {error}") from None
+            self._taken |= {(*which, name): values for name, values in found.items()}
+        return self._taken[(*which, layer)]
+
+    def _look(
+        self, picture: Tensor, mask: Tensor | None, kind: str, layers: list[str]
+    ) -> dict[str, Tensor]:
+        """layer -> P^l or A^l, put together from the picture's tiles."""
+        architecture = self._net.architecture
+        parts = tiles.cut(architecture, layers, picture.shape[2:], self._tile)
+        found: dict[str, Tensor] = {}
+        for part in parts:
+            for name, response in self._net(part.pixels(picture), layers).items():
+                stride, size = self._net.stride(name), architecture.size(name, part.size)
+                response = part.of_seen(response, stride)
+                if kind == "style":
+                    if mask is not None:
+                        its = part.of_whole(guide(mask.to(picture), size), stride)
+                        response = response * its
+                    gram = gram_matrix(response) / math.prod(size)
+                    found[name] = found[name] + gram if name in found else gram
+                elif len(parts) == 1:
+                    found[name] = response
+                else:
+                    whole = found.setdefault(name, response.new_empty(*response.shape[:2], *size))
+                    part.of_whole(whole, stride).copy_(response)
+        return found
+
+
+def _shared(values: list[Tensor]) -> Tensor:
+    """The targets of some rows as one batch; of 1 where all are the same tensor."""
+    return values[0] if all(value is values[0] for value in values) else torch.cat(values)
+
+
+def guide(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """A mask at a layer's size (H_l, W_l), as (1, 1, H_l, W_l), scaled to mean square 1.
+
+    Responses times this have the region's own Gram matrix, divided by the region's own number of
+    positions (Gatys et al., "Controlling Perceptual Factors in Neural Style Transfer", CVPR 2017:
+    guided Gram matrices).
+    """
+    small = fn.interpolate(mask, tuple(size), mode="area")
+    small = small / small.amax()  # or the squares of a faint mask vanish in float32
+    return small / small.square().mean().sqrt()

@@ -1,0 +1,198 @@
+"""A run on disk: whatever ends the process, the same call goes on from there, bit for bit.
+
+The file is one of :func:`torch.save`, tensors and a line of JSON, read without unpickling code. It
+is written whole or not at all, and not more often than its share of the run's time allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_utils.networks.network import Network
+from nst_utils.networks.tensor_files import first_line, read_pickle
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Objective
+from nst_utils.support.interrupts import held_back
+from nst_utils.support.messages import say
+from nst_utils.support.paths import check_writable, remove_leftovers, user_path, write_whole
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+
+FORMAT = 1
+_KIND = "a run of nst_utils"
+# What writing may take of the run's time. Stated is 3 %.
+_SHARE = 0.02
+# How fast a first checkpoint is taken to be written, in bytes a second; then it is measured.
+_FIRST_GUESS = 200e6
+
+
+class Checkpoint:
+    """The file of one run.
+
+    Args:
+        path: of the file. identity: what makes the run what it is (see :func:`identity`).
+
+    Raises:
+        FileNotFoundError: its folder does not exist.
+        ValueError: it cannot be written, is no checkpoint, is damaged, or of another run.
+    """
+
+    def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
+        self.path = user_path(path)
+        self._identity = dict(identity)
+        self._threads = torch.get_num_threads()
+        self._last = time.perf_counter()
+        self._cost: float | None = None
+        self._complained = False
+        check_writable(self.path)
+        remove_leftovers(self.path)
+
+    def load(self) -> State | None:
+        """What was saved last; ``None`` where there is no file yet."""
+        if not self.path.exists():
+            return None
+        saved = read(self.path)
+        other = _difference(saved["identity"], self._identity)
+        if other is not None:
+            raise ValueError(
+                f"the checkpoint {self.path} is of another run ({other}); give the settings of "
+                "that run, or another file"
+            )
+        where = {"torch": str(torch.__version__), "threads": self._threads}
+        for name, value in where.items():
+            if saved[name] != value:
+                say(
+                    f"{self.path}: {name} was {saved[name]}, is {value}; the picture may differ in "
+                    "the last digits from that of an uninterrupted run"
+                )
+        random = saved["tensors"].pop("rng")
+        if not saved["values"]["finished"]:  # a callback that goes on may draw from it
+            torch.set_rng_state(random)
+        return saved["tensors"], saved["values"]
+
+    def save_if_due(self, state: Callable[[], State]) -> None:
+        """Save, unless that would take too much of the run's time."""
+        since = time.perf_counter() - self._last
+        if self._cost is None:
+            # Tensors are not copied for this; it takes no time.
+            self._cost = sum(tensor.nbytes for tensor in state()[0].values()) / _FIRST_GUESS
+        if since >= self._cost / _SHARE:
+            self.save(state())
+
+    def save(self, state: State) -> None:
+        """Save now. A disk that is full does not end the run; it is said, once, and tried again."""
+        begun = time.perf_counter()
+        tensors, values = state
+        content = {
+            "kind": _KIND,
+            "format": FORMAT,
+            "torch": str(torch.__version__),
+            "threads": self._threads,
+            "identity": json.dumps(self._identity),
+            "values": json.dumps(values),
+            "tensors": tensors | {"rng": torch.get_rng_state()},
+        }
+        try:
+            with held_back():
+                write_whole(self.path, lambda file: torch.save(content, file))
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            if not self._complained:
+                say(f"no checkpoint could be saved now, the run goes on: {error}")
+            self._complained = True
+        self._last = time.perf_counter()
+        self._cost = self._last - begun
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds; ``ValueError`` for a file that is none, or damaged."""
+    if not (path.is_file() and zipfile.is_zipfile(path)):
+        raise ValueError(
+            f"{path} is no checkpoint of nst_utils; name another file, or delete it to begin anew"
+        )
+    try:
+        content = read_pickle(path)
+        known = content["kind"] == _KIND
+        version = content["format"]
+        if known and version == FORMAT:
+            content["identity"] = json.loads(content["identity"])
+            content["values"] = json.loads(content["values"])
+    except Exception as error:  # torch and json raise a dozen kinds
+        raise ValueError(
+            f"the checkpoint {path} is damaged ({first_line(error)}); delete it to begin anew"
+        ) from None
+    if not known:
+        raise ValueError(f"{path} is no checkpoint of nst_utils; name another file")
+    if version != FORMAT:
+        raise ValueError(
+            f"the checkpoint {path} has the format {version}, this version of nst_utils reads "
+            f"{FORMAT}; go on with the version that wrote it, or delete it to begin anew"
+        )
+    return dict(content)
+
+
+def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
+    """What makes a run what it is, as plain values: settings, and digests of pictures and network.
+
+    Args:
+        objective: the table. start: where the pictures begin. run: the loop's settings.
+    """
+    what: dict[str, Any] = {
+        "network": objective.net.description,
+        "numbers of the network": _digest_of_network(objective.net),
+        "picture to start from": _digest(start),
+        **objective.formulas._asdict(),
+    }
+    for number, row in enumerate(objective.rows, start=1):
+        which = f" of picture {number}" if len(objective) > 1 else ""
+        what |= {f"{name}{which}": value for name, value in _of_row(row).items()}
+    # As JSON gives it back.
+    return dict(json.loads(json.dumps(what | run)))
+
+
+def _of_row(row: Row) -> dict[str, Any]:
+    pictures = {"content picture": row.content}
+    for number, painting in enumerate(row.paintings, start=1):
+        pictures[f"style picture {number}"] = painting.picture
+        pictures[f"mask {number}"] = painting.region
+        pictures[f"style mask {number}"] = painting.source
+    return {
+        "content_weight": float(row.content_weight),
+        "style_weight": float(row.style_weight),
+        "tv_weight": float(row.tv_weight),
+        "content_layers": {layer: float(value) for layer, value in row.content_layers.items()},
+        "style_layers": {layer: float(value) for layer, value in row.style_layers.items()},
+        "style_blend": [float(painting.share) for painting in row.paintings],
+    } | {name: _digest(picture) for name, picture in pictures.items() if picture is not None}
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """The first thing in which two runs differ, in words."""
+    for name in [*new, *old]:
+        if old.get(name) == new.get(name):
+            continue
+        if isinstance(old.get(name), str) and old[name].startswith("sha256:"):
+            return f"with another {name}"
+        return f"{name}: {old.get(name)} there, {new.get(name)} here"
+    return None
+
+
+def _digest_of_network(net: Network) -> str:
+    return _digest(*(buffer for _, buffer in sorted(net.named_buffers())))
+
+
+def _digest(*tensors: Tensor) -> str:
+    total = hashlib.sha256()
+    for tensor in tensors:
+        values = tensor.detach().cpu().contiguous()
+        total.update(f"{values.dtype}{tuple(values.shape)}".encode())
+        total.update(values.flatten().view(torch.uint8).numpy().data)
+    return f"sha256:{total.hexdigest()}"

@@ -1,0 +1,150 @@
+"""When a picture cannot go on: where in the network something stopped being finite, in a sentence.
+
+The optimizers never move a picture to where its loss or gradient is not finite, so what is left
+then is the last good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_utils.objective.table import Objective
+from nst_utils.optimize.descent import Descent
+from nst_utils.support import checks
+from nst_utils.support.messages import say
+
+
+def make_step(run: Descent) -> bool:
+    """Let a run make its next step; ``False`` if it has none left, or cannot make it.
+
+    What stands in the way is said, and kept in the run's record.
+
+    Raises:
+        ValueError: not one picture has a finite loss at the start.
+        MemoryError, RuntimeError: as :func:`attempt`.
+    """
+    known = len(run.record.trouble)
+    goes_on = attempt(run, run.step)
+    if goes_on and bool(run.broken.any()):
+        _describe_new_ones(run)
+        goes_on = not bool(run.broken.all())
+        if not goes_on and run.number == 1 and not bool(_start(run).isfinite().any()):
+            raise ValueError(run.record.trouble[-1].replace(" after step 1", ""))
+    for sentence in run.record.trouble[known:]:
+        say(sentence)
+    return goes_on
+
+
+def attempt(run: Descent, work: Callable[[], object]) -> bool:
+    """Do something in a run; ``False`` if it says so itself, or where memory or the device fails,
+    which is then on record.
+
+    Raises:
+        MemoryError, RuntimeError: there is no memory, or the device failed, before a step was made.
+    """
+    try:
+        return work() is not False
+    except (MemoryError, RuntimeError) as error:
+        why = checks.explain(error, options=False)
+        if why is None or not run.number:
+            raise
+        run.record.trouble.append(f"stopped after step {run.number}: {why}")
+        return False
+
+
+def _start(run: Descent) -> Tensor:
+    return run.record.at_start["total_loss"]
+
+
+def _describe_new_ones(run: Descent) -> None:
+    for picture in run.broken.nonzero().flatten().tolist():
+        which = f"picture {picture + 1} cannot go on"
+        if not any(sentence.startswith(which) for sentence in run.record.trouble):
+            try:
+                why = describe(*run.here, picture)
+            except (MemoryError, RuntimeError):  # looking takes more memory than a step
+                why = "its loss is not finite, and it could not be looked at where that begins"
+            run.record.trouble.append(f"{which} after step {run.number}: {why}")
+
+
+def describe(objective: Objective, images: Tensor, picture: int) -> str:
+    """Where, evaluated once more, something of that row is not finite, and what to do."""
+    rows = torch.tensor([picture])
+    with _Watch(objective.net) as watch:
+        evaluation = objective.evaluate(images[picture : picture + 1], rows.to(images.device))
+    if watch.response is not None:
+        return f"the responses of {watch.response} are not finite; {watch.advice}"
+    bad = (~evaluation.terms[0].isfinite()).nonzero().flatten().tolist()
+    # Columns that a row does not have are NaN, too.
+    its_own = objective.layer_weights[picture] > 0
+    terms = [objective.columns[column] for column in bad if its_own[column]]
+    if terms:
+        though = ", though the responses to the picture are" if watch.looked else ""
+        return f"the loss {terms[0]} is not finite{though}; {watch.advice}"
+    if watch.gradient is not None:
+        return f"the gradient at {watch.gradient} is not finite; {watch.advice}"
+    if not bool(evaluation.gradient.isfinite().all()):
+        return f"the gradient at the picture is not finite; {watch.advice}"
+    return (
+        "the loss or its gradient was not finite wherever the picture was moved, and is finite "
+        "where it is; take another precision or device, or start again with another seed"
+    )
+
+
+class _Watch:
+    """Looks at the responses of every layer, and at their gradients, while the network works.
+
+    Attributes:
+        response: the first layer, from the picture on, whose responses are not finite.
+        gradient: the first one on the way back whose gradient is not.
+        looked: whether it saw any; a compiled network does not let it.
+    """
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        self.response: str | None = None
+        self.gradient: str | None = None
+        self.looked = False
+        self._net = net
+        self._handles: list[Any] = []
+        self._greatest = 0.0
+
+    def __enter__(self) -> _Watch:
+        for name, layer in self._net.named_modules():
+            if name.startswith("_steps.") and name.count(".") == 1:
+                hook = self._hook(name.removeprefix("_steps."))
+                self._handles.append(layer.register_forward_hook(hook))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    @property
+    def advice(self) -> str:
+        if self._greatest > 1e15:
+            return (
+                f"values reach {self._greatest:.1e} before it: the weights of this network are too "
+                "large; use other weights"
+            )
+        size = "values before it are of ordinary size: " if self.looked else ""
+        return f"{size}use other weights, another precision, or another device"
+
+    def _hook(self, layer: str) -> Callable[[Any, Any, Tensor], None]:
+        def look(_module: Any, _inputs: Any, response: Tensor) -> None:
+            self.looked = True
+            if self.response is None and not bool(response.isfinite().all()):
+                self.response = layer
+            if self.response is None:
+                self._greatest = max(self._greatest, float(response.detach().abs().max()))
+            if response.requires_grad:
+                response.register_hook(look_back)
+
+        def look_back(gradient: Tensor) -> None:
+            if self.gradient is None and not bool(gradient.isfinite().all()):
+                self.gradient = layer
+
+        return look

@@ -1,0 +1,68 @@
+"""What has happened in a run so far, as it goes into a result, and as plain values into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_utils.objective.rows import Weighting
+
+Losses = dict[str, Tensor]
+
+
+@dataclass
+class Record:
+    """What has happened in a run so far."""
+
+    at_start: Losses = field(default_factory=dict)
+    history: list[Losses] = field(default_factory=list)
+    evaluations: list[int] = field(default_factory=list)  # of each level
+    levels: list[tuple[int, int, int]] = field(default_factory=list)  # height, width, steps
+    weighting: Weighting = field(default_factory=Weighting)  # what has changed since the start
+    reweighed: list[tuple[int, Weighting]] = field(default_factory=list)
+    comparable: int = 0  # losses from here on are of one size and one weighting
+    level: int = -1  # of the plan
+    seconds: float = 0.0
+    trouble: list[str] = field(default_factory=list)  # sentences on pictures that could not go on
+    finished: bool = False
+
+    def history_of(self, names: Sequence[str], rows: int) -> Losses:
+        """name -> (steps, rows) float64."""
+        return {
+            name: torch.stack([losses[name] for losses in self.history])
+            if self.history
+            else torch.zeros(0, rows, dtype=torch.float64)
+            for name in names
+        }
+
+    def plain(self, names: Sequence[str], rows: int) -> tuple[Losses, dict[str, Any]]:
+        """Tensors by name, and values that JSON can hold, for :meth:`of`."""
+        history = self.history_of(names, rows)
+        tensors = {f"history/{name}": losses for name, losses in history.items()}
+        tensors |= {f"start/{name}": losses for name, losses in self.at_start.items()}
+        return tensors, asdict(replace(self, at_start={}, history=[]))
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Record:
+        """The record of which :meth:`plain` gave these, among others."""
+        history = part("history", tensors)
+        steps = range(len(history["total_loss"]))
+        read: dict[str, Any] = {
+            "at_start": part("start", tensors),
+            "history": [{name: losses[i] for name, losses in history.items()} for i in steps],
+            "levels": [(height, width, made) for height, width, made in values["levels"]],
+            "weighting": Weighting(**values["weighting"]),
+            "reweighed": [(number, Weighting(**new)) for number, new in values["reweighed"]],
+        }
+        own: dict[str, Any] = {each.name: values.get(each.name) for each in fields(cls)}
+        return cls(**own | read)
+
+
+def part(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``name/``, without that."""
+    start = f"{name}/"
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -1,0 +1,78 @@
+"""What a run tells while it goes on, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+class Step(NamedTuple):
+    """What a callback is told after each step."""
+
+    number: int  # 1, 2, ...
+    images: Tensor  # (B, 3, H, W), a copy, on the device; of full size on coarse levels too
+    losses: dict[str, Tensor]  # as in Result.history, each (B,)
+    done: float = 0.0  # how much of the work is done, 0..1; a coarse step is less than a full one
+
+
+Callback = Callable[[Step], object]
+
+
+@dataclass
+class Result:
+    """What a run returns.
+
+    Attributes:
+        image: (B, 3, H, W) float32 on the CPU, RGB, 0..1: the pictures.
+        history: name -> (steps, B) float64, the losses after each step in the paper's units:
+            ``content_loss`` (eq. 1), ``style_loss`` (eq. 5), ``total_loss`` (eq. 7), and each term
+            by itself (``content/conv4_2``, ``style/conv1_1``, ...; NaN where a picture has no such
+            term). On a level of :mod:`nst_utils.optimize.coarse_to_fine` they are that level's.
+        start: name -> (B,), the same losses before the first step.
+        settings: every setting that was used.
+        device: where it ran. seconds: the optimization alone.
+        evaluations: of loss and gradient; of the picture that needed most.
+        peak_memory_bytes: of the GPU during the run; on a CPU the most that the process has used
+            so far; ``None`` where the system does not tell.
+        levels: (height, width, steps) of each level, coarsest first; one for an exact run.
+        interrupted: whether it was stopped (Ctrl-C, or the notebook's stop button); then ``image``
+            holds of each picture the one of the lowest total loss so far.
+        trouble: a sentence on why pictures could not go on to the end, empty if all did; ``image``
+            holds the last good ones.
+        resumed: after how many steps the run was taken up from its checkpoint; 0 if it was not.
+    """
+
+    image: Tensor
+    history: dict[str, Tensor]
+    start: dict[str, Tensor]
+    settings: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    seconds: float = 0.0
+    evaluations: int = 0
+    peak_memory_bytes: int | None = None
+    levels: list[tuple[int, int, int]] = field(default_factory=list)
+    interrupted: bool = False
+    trouble: str = ""
+    resumed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps were made."""
+        return len(self.history["total_loss"])
+
+
+def plain_settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of an experiment as they go into the result: plain values only."""
+    left_out = ("net", "callback", "progress", "checkpoint")
+    return {k: _plain(v) for k, v in arguments.items() if k not in left_out}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.ndim >= 2:  # masks may be (H, W)
+        return f"picture {value.shape[-1]}x{value.shape[-2]}"
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value

@@ -1,0 +1,1 @@
+"""What there is to look at: pictures, curves, the algorithm as a diagram, films."""

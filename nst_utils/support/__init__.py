@@ -1,0 +1,1 @@
+"""What every other part may use: checks of values, whole files, messages, interrupts."""

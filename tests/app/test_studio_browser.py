@@ -1,0 +1,331 @@
+"""The studio in a browser, in JupyterLab and in Voila, as a person uses it.
+
+Skipped without playwright, a Chromium, JupyterLab or Voila (see ``browser.py``). The runs are long
+and small, so that there is time to press buttons and each step is quick.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser import (
+    CHROMIUM,
+    DRAW,
+    START,
+    Lab,
+    chromium,
+    comes_true,
+    free_port,
+    jupyterlab,
+    run_all_cells,
+    serving,
+)
+from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
+
+from nst_utils.app.recipes import read_png
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+APP = Path(__file__).resolve().parents[2] / "notebooks" / "app" / "studio.ipynb"
+LONG = "size=128, steps=3000"
+# A button that is pressed is answered in this many seconds; in the test in four times as many,
+# because other work may go on beside it. What was measured stands in benchmarks/README.md.
+ANSWER = 0.5
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium found: NST_CHROMIUM may name one"),
+]
+needs_lab = pytest.mark.skipif(not find_spec("jupyterlab"), reason="JupyterLab is not installed")
+needs_voila = pytest.mark.skipif(not find_spec("voila"), reason="Voila is not installed")
+
+# What the page shows, of the studio with that number.
+TEXT = "([css, i]) => document.querySelectorAll(css)[i]?.innerText ?? ''"
+SOURCE = "document.querySelectorAll('.nst-stage img')[{}]?.src"
+CHANGED = f"before => {{ const now = {SOURCE.format(0)}; return now && now !== before; }}"
+SAYS = f"([css, i, part]) => (({TEXT})([css, i])).includes(part)"
+
+
+def notebook(*cells: str) -> dict[str, Any]:
+    one_thread = "import torch\n\ntorch.set_num_threads(1)\nimport nst_utils as nst\n"
+    made = [new_code_cell(one_thread + cells[0]), *(new_code_cell(cell) for cell in cells[1:])]
+    return dict(new_notebook(cells=made, metadata={"kernelspec": KERNEL}))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with jupyterlab(tmp_path_factory.mktemp("studio"), browser, quick=False) as made:
+        yield made
+
+
+def click(page: Page, css: str, number: int = 0) -> None:
+    page.locator(css).nth(number).click()
+
+
+def text(page: Page, css: str, number: int = 0) -> str:
+    return str(page.evaluate(TEXT, [css, number]))
+
+
+def wait_for(page: Page, css: str, part: str, number: int = 0, seconds: float = 60) -> float:
+    """Until that is written there; how long it took."""
+    begun = time.monotonic()
+    said = comes_true(page, SAYS, seconds, [css, number, part])
+    assert said, f"{css} does not say {part!r} but {text(page, css, number)!r}"
+    return time.monotonic() - begun
+
+
+def wait_for_another_picture(page: Page) -> str:
+    before = page.evaluate(SOURCE.format(0))
+    assert comes_true(page, CHANGED, DRAW, before), text(page, ".nst-state")
+    return str(page.evaluate(SOURCE.format(0)))
+
+
+def content_share(page: Page, number: int = 0) -> int:
+    """How much of the loss is the content's, in percent, as the page says."""
+    found = re.search(r"content \S+\s+(\d+)%", text(page, ".nst-shares", number))
+    assert found is not None, text(page, ".nst-shares", number)
+    return int(found[1])
+
+
+def start(page: Page) -> None:
+    page.wait_for_selector(".nst-start")
+    click(page, ".nst-start")
+    wait_for(page, ".nst-state", "Painting")
+
+
+def press(page: Page, css: str, key: str, times: int) -> None:
+    """A slider's handle, by the keyboard."""
+    handle = page.locator(f"{css} .noUi-handle").first
+    handle.focus()
+    for _ in range(times):
+        handle.press(key)
+
+
+@needs_lab
+def test_a_run_is_watched_changed_paused_resumed_stopped_saved_and_reopened(lab: Lab) -> None:
+    with lab.opened(notebook(f"nst.studio({LONG})")) as page:
+        run_all_cells(page)
+        start(page)
+        wait_for_another_picture(page)
+
+        before = content_share(page)
+        press(page, ".nst-ratio", "ArrowRight", 20)  # a factor of ten
+        wait_for(page, ".nst-state", "alpha/beta is 0.5")
+        assert content_share(page) > before + 5
+        wait_for_another_picture(page)
+
+        click(page, ".nst-pause")
+        assert wait_for(page, ".nst-state", "Paused") < 4 * ANSWER
+        paused = page.evaluate(SOURCE.format(0))
+        time.sleep(1)
+        assert page.evaluate(SOURCE.format(0)) == paused
+        click(page, ".nst-pause")
+        assert wait_for(page, ".nst-state", "Going on") < 4 * ANSWER
+        wait_for_another_picture(page)
+        click(page, ".nst-stop")
+        assert wait_for(page, ".nst-state", "Stopped after") < 4 * ANSWER
+
+        click(page, ".nst-save-picture")
+        wait_for(page, ".nst-saved", "Saved as chenonceau-great-wave-1.png")
+        saved = lab.folder / "chenonceau-great-wave-1.png"
+        recipe = read_png(saved)
+        assert recipe.ratio == pytest.approx(0.5, rel=0.01)
+        assert Image.open(saved).size == (128, 96)
+        click(page, ".nst-save-film")
+        wait_for(page, ".nst-saved", "Saved as chenonceau-great-wave-1.gif")
+        assert getattr(Image.open(lab.folder / "chenonceau-great-wave-1.gif"), "n_frames", 1) > 1
+
+        press(page, ".nst-ratio", "ArrowLeft", 40)
+        page.locator(".nst-size select").select_option("256")
+        page.get_by_text("More settings, and pictures saved before").click()
+        choose_file(page, ".nst-open", saved)
+        wait_for(page, ".nst-state", "what chenonceau-great-wave-1.png was made with")
+        assert page.locator(".nst-size select").input_value() == "128"
+        assert text(page, ".nst-ratio .widget-readout") == "0.50"
+
+
+def choose_file(page: Page, css: str, *paths: Path) -> None:
+    """By the button of an upload, as a person does."""
+    with page.expect_file_chooser() as chooser:
+        page.locator(css).first.click()
+    chooser.value.set_files([str(path) for path in paths])
+
+
+@needs_lab
+def test_uploads_good_and_bad_are_answered(lab: Lab, tmp_path: Path) -> None:
+    good, bad = tmp_path / "holiday.png", tmp_path / "notes.png"
+    Image.effect_noise((120, 90), 80).convert("RGB").save(good)
+    bad.write_text("no picture at all")
+    with lab.opened(notebook("nst.studio(size=64, steps=3)")) as page:
+        run_all_cells(page)
+        page.wait_for_selector(".nst-start")
+        choose_file(page, ".nst-content-upload", bad)
+        wait_for(page, ".nst-state", "Not taken: notes.png is not a picture")
+        choose_file(page, ".nst-content-upload", good)
+        wait_for(page, ".nst-state", "holiday.png is here, 120x90 px.")
+        assert page.locator(".nst-content input:checked").count() == 1
+        click(page, ".nst-start")
+        wait_for(page, ".nst-state", "Finished after 3 steps")
+        alt = page.locator(".nst-stage img").get_attribute("alt")
+        assert alt == "holiday.png in the style of great-wave, the picture now"
+
+
+def tab_to(page: Page, there: str) -> None:
+    """By the Tab key, until that is true."""
+    for _ in range(40):
+        if page.evaluate(there):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"never came there: {there}")
+
+
+@needs_lab
+def test_the_keyboard_is_enough(lab: Lab) -> None:
+    with lab.opened(notebook("nst.studio(size=64, steps=4)")) as page:
+        run_all_cells(page)
+        page.wait_for_selector(".nst-start")
+        page.locator(".nst-content input").first.focus()
+        tab_to(page, "document.activeElement.closest('label')?.innerText === 'chelsea'")
+        page.keyboard.press("Space")
+        tab_to(page, "document.activeElement.closest('label')?.innerText === 'starry-night'")
+        page.keyboard.press("Space")
+        tab_to(page, "document.activeElement.classList.contains('nst-start')")
+        page.keyboard.press("Enter")
+        wait_for(page, ".nst-state", "Finished after 4 steps")
+        alt = page.locator(".nst-stage img").get_attribute("alt")
+        assert alt == "chelsea in the style of starry-night, the picture now"
+        tab_to(page, "document.activeElement.classList.contains('nst-layers')")
+        page.keyboard.press("Enter")
+        page.locator(".nst-factor-conv5_1 .noUi-handle").wait_for(state="visible")
+        tab_to(page, "document.activeElement.classList.contains('nst-gram-panel')")
+        page.keyboard.press("Space")
+        wait_for(page, ".nst-match", "conv5_1")
+
+
+@needs_lab
+def test_the_film_the_comparison_and_the_gram_matrices_are_shown(lab: Lab) -> None:
+    with lab.opened(notebook("nst.studio(size=64, steps=20)")) as page:
+        run_all_cells(page)
+        page.wait_for_selector(".nst-start")
+        click(page, ".nst-start")
+        wait_for(page, ".nst-state", "Finished after 20 steps")
+        now = page.evaluate(SOURCE.format(0))
+        press(page, ".nst-film", "ArrowLeft", 10)
+        wait_for(page, ".nst-frame", "after step")
+        assert page.evaluate(SOURCE.format(0)) != now
+        press(page, ".nst-film", "End", 1)
+        wait_for(page, ".nst-frame", "the picture now")
+        press(page, ".nst-compare", "ArrowRight", 30)
+        assert comes_true(
+            page,
+            "document.querySelector('.nst-stage img').alt.includes('30 % of its width')",
+            DRAW,
+        )
+        page.get_by_text("Which styles are matched: Gram matrices").click()
+        wait_for(page, ".nst-match", "conv5_1")
+        assert "off)" in text(page, ".nst-match")
+        assert page.locator("img[alt^='Gram matrices of conv3_1']").count() == 1
+        assert not page.locator(".nst-studio img:not([alt])").count()
+
+
+@needs_lab
+def test_two_studios_and_a_cell_that_is_run_again(lab: Lab) -> None:
+    """A studio whose cell is run again leaves no thread; another one goes on."""
+    threads = (
+        "import threading\nprint([t.name for t in threading.enumerate()].count('nst session'))"
+    )
+    one, other = f"nst.studio({LONG})", f"nst.studio({LONG}, content='chelsea')"
+    with lab.opened(notebook(one, other, threads)) as page:
+        run_all_cells(page)
+        wait_for(page, ".nst-state", "press Start", 1)
+        for number in (0, 1):
+            click(page, ".nst-start", number)
+            wait_for(page, ".nst-state", "Painting", number)
+        click(page, ".nst-stop", 0)
+        wait_for(page, ".nst-state", "Stopped", 0)
+        assert "Painting" in text(page, ".nst-state", 1)
+        click(page, ".nst-start", 0)
+        wait_for(page, ".nst-state", "Painting", 0)
+        assert count_threads(page) == 2
+        run_cell(page, 0)
+        wait_for(page, ".nst-state", "press Start", 0)
+        assert count_threads(page) == 1
+        assert "Painting" in text(page, ".nst-state", 1)
+
+
+def run_cell(page: Page, number: int) -> None:
+    page.evaluate(
+        "async number => { const book = jupyterapp.shell.currentWidget.content;"
+        "book.activeCellIndex = number; await jupyterapp.commands.execute('notebook:run-cell'); }",
+        number,
+    )
+
+
+def count_threads(page: Page) -> int:
+    run_cell(page, 2)
+    return int(page.locator(".jp-OutputArea-output pre").last.inner_text())
+
+
+@needs_lab
+def test_on_a_phone_in_the_dark_nothing_is_cut_off(lab: Lab) -> None:
+    with lab.opened(notebook("nst.studio(size=64, steps=3)"), "doc", "Dark", 400) as page:
+        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_selector(".nst-start")
+        click(page, ".nst-start")
+        wait_for(page, ".nst-state", "Finished after 3 steps")
+        assert page.evaluate(
+            "(studio => [...studio.querySelectorAll('*')].every(each =>"
+            "each.getBoundingClientRect().right <= studio.getBoundingClientRect().right + 2))"
+            "(document.querySelector('.nst-studio'))"
+        )
+        colors = page.evaluate(
+            "(style => [style.color, getComputedStyle(document.body).backgroundColor])"
+            "(getComputedStyle(document.querySelector('.nst-state p')))"
+        )
+        light, dark = (sum(map(int, re.findall(r"\d+", color)[:3])) for color in colors)
+        assert light > dark + 300  # legible
+
+
+@needs_voila
+def test_the_app_in_voila(tmp_path: Path, browser: Browser) -> None:
+    """What ``make studio`` opens."""
+    (tmp_path / "studio.ipynb").write_bytes(APP.read_bytes())
+    port = free_port()
+    command = ["voila", "studio.ipynb", "--no-browser", f"--Voila.port={port}"]
+    command += ["--Voila.ip=127.0.0.1"]
+    with serving(command, port, tmp_path, quick=False) as address:
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.goto(address, timeout=1000 * START)
+        page.wait_for_selector(".nst-start", timeout=1000 * START)
+        page.locator(".nst-size select").select_option("128")
+        start(page)
+        wait_for_another_picture(page)
+        before = content_share(page)
+        press(page, ".nst-ratio", "ArrowRight", 20)
+        wait_for(page, ".nst-state", "alpha/beta is 0.5")
+        assert content_share(page) > before + 5
+        click(page, ".nst-stop")
+        wait_for(page, ".nst-state", "Stopped after")
+        click(page, ".nst-save-picture")
+        wait_for(page, ".nst-saved", "Download it")
+        with page.expect_download() as download:
+            page.get_by_text("Download it").click()
+        data = Path(download.value.path()).read_bytes()
+        assert read_png(io.BytesIO(data)).size == 128
+        page.close()

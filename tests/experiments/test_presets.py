@@ -1,0 +1,180 @@
+"""Presets are complete, printable, and what the functions themselves default to."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor
+
+import nst_utils as nst
+from nst_utils.experiments import presets
+from nst_utils.experiments.presets import PRESETS, Preset, preset, preset_table
+from nst_utils.networks.architectures import ARCHITECTURES
+from nst_utils.networks.builders import NETWORKS
+from nst_utils.networks.network import check_layers
+
+
+def defaults(function: object) -> dict[str, object]:
+    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def test_the_preset_paper_holds_the_papers_settings() -> None:
+    paper = PRESETS["paper"]
+    assert paper.network == "vgg19"
+    assert (paper.pooling, paper.normalized) == ("avg", True)
+    assert paper.content_layers == ("conv4_2",)
+    assert paper.style_layers == ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+    assert paper.content_weight / paper.style_weight == pytest.approx(5e-2)
+    assert (paper.init, paper.optimizer) == ("noise", "lbfgs")
+
+
+def test_the_preset_paper_is_what_the_functions_default_to() -> None:
+    paper = PRESETS["paper"]
+    for function, chosen in (
+        (nst.transfer, paper.transfer_settings()),
+        (nst.vgg19, paper.network_settings()),
+    ):
+        expected = {name: defaults(function)[name] for name in chosen}
+        assert chosen == expected
+
+
+def test_the_two_parts_make_up_a_preset() -> None:
+    paper = PRESETS["paper"]
+    parts = paper.network_settings() | paper.transfer_settings()
+    assert set(parts) | {"summary", "network"} == {f.name for f in dataclasses.fields(Preset)}
+    assert not set(paper.network_settings()) & set(paper.transfer_settings())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_names_things_that_exist(name: str) -> None:
+    chosen = preset(name)
+    assert chosen is PRESETS[name]
+    assert chosen.network in NETWORKS
+    assert chosen.summary
+    accepted = inspect.signature(NETWORKS[chosen.network]).parameters
+    assert set(chosen.network_settings()) <= set(accepted)
+    assert set(chosen.transfer_settings()) <= set(inspect.signature(nst.transfer).parameters)
+    known = ARCHITECTURES[chosen.network].layers
+    assert check_layers([*chosen.content_layers, *chosen.style_layers], known=known)
+    weights = chosen.style_layer_weights
+    assert weights is None or len(weights) == len(chosen.style_layers)
+
+
+def test_an_unknown_preset_gets_a_suggestion() -> None:
+    with pytest.raises(ValueError, match="unknown preset 'papr'; did you mean 'paper'"):
+        preset("papr")
+
+
+def test_a_preset_cannot_be_changed_by_accident() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PRESETS["paper"].steps = 1  # type: ignore[misc]
+
+
+def test_the_table_prints_every_setting_of_every_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = dataclasses.replace(PRESETS["paper"], steps=7, content_layers=("conv1_1", "conv5_4"))
+    monkeypatch.setattr(presets, "PRESETS", PRESETS | {"another": other})
+    lines = preset_table().splitlines()
+    assert all(line == line.rstrip() for line in lines)
+    assert max(len(line) for line in lines) < 130
+    assert lines[0].split() == ["preset", *PRESETS, "another"]
+    starts = {name: lines[0].index(name) for name in (*PRESETS, "another")}
+    rows = {line.split()[0]: i for i, line in enumerate(lines) if line[:1] not in ("", " ")}
+    for field in dataclasses.fields(Preset):
+        if field.name == "summary":
+            continue
+        for name, chosen in (*PRESETS.items(), ("another", other)):
+            value = getattr(chosen, field.name)
+            values = value if isinstance(value, tuple) else (value,)
+            if isinstance(value, dict):
+                values = tuple(f"{rate:.3g} from step {step}" for step, rate in value.items())
+            for i, each in enumerate(values):
+                shown = f"{each:.3g}" if isinstance(each, float) else str(each)
+                at = lines[rows[field.name] + i][starts[name] :]
+                assert at.startswith(shown), f"{field.name} is not in the column of {name}"
+    for name, chosen in PRESETS.items():
+        assert f"{name}: {chosen.summary}" in lines
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if PRESETS[name].weights == "bundled"])
+def test_every_preset_runs_from_one_call(name: str, content: Tensor, style: Tensor) -> None:
+    result = preset(name).transfer(content, style, steps=3, progress=False)
+    assert result.image.shape == content.shape
+    assert torch.isfinite(result.image).all()
+    assert result.history["total_loss"][-1] < result.start["total_loss"]
+    assert result.settings["optimizer"] == PRESETS[name].optimizer
+
+
+def test_the_squeezenet_preset_runs_on_a_file(
+    content: Tensor, style: Tensor, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = torchvision.models.squeezenet1_1(weights=None)
+    torch.save(model.state_dict(), tmp_path / "squeezenet.pth")
+    result = preset("squeezenet-tv").transfer(
+        content, style, weights=tmp_path / "squeezenet.pth", steps=3, progress=False
+    )
+    assert list(result.history) == [
+        *("content_loss", "style_loss", "total_loss", "content/fire2", "style/conv1"),
+        *("style/fire3", "style/fire4", "style/fire5", "total_variation"),
+    ]
+
+
+def test_any_single_setting_can_be_overridden() -> None:
+    chosen = preset("keras-adam")
+    plain = chosen.transfer_settings()
+    assert chosen.transfer_settings(steps=5) == plain | {"steps": 5}
+    assert chosen.network_settings(pooling="avg") == chosen.network_settings() | {"pooling": "avg"}
+    # Weights for each layer belong to the preset's own layers.
+    other = chosen.transfer_settings(style_layers=["conv1_1"])
+    assert (other["style_layers"], other["style_layer_weights"]) == (["conv1_1"], None)
+    both = chosen.transfer_settings(style_layers=["conv1_1"], style_layer_weights=[2.0])
+    assert both["style_layer_weights"] == [2.0]
+
+
+def test_another_network_brings_its_own_weights() -> None:
+    paper = preset("paper")
+    assert paper.network_settings(network="vgg16")["weights"] == "torchvision"
+    assert paper.network_settings(network="vgg16", weights="my.pth")["weights"] == "my.pth"
+    assert paper.network_settings(network="squeezenet1_1")["normalized"] is False
+    back = preset("squeezenet-tv").network_settings(network="vgg19")
+    assert back["weights"] == "bundled"
+    with pytest.raises(ValueError, match="unknown network 'vgg'"):
+        paper.build_network(network="vgg")
+
+
+def test_the_projects_weigh_as_they_say() -> None:
+    """Written in their own units: what a preset changes into ours is changed back here."""
+    kimrass, keras = preset("kimrass"), preset("keras-adam")
+    assert kimrass.content_weight / kimrass.style_weight == pytest.approx(0.002)  # lambda
+    assert (keras.content_weight, keras.style_weight, keras.steps) == (8e-4, 8e-1, 3000)
+    assert (keras.optimizer, keras.pooling) == ("adam", "max")
+    squeezenet = preset("squeezenet-tv")
+    assert squeezenet.content_weight / 2 == pytest.approx(1 * 6e-2)  # alpha; eq. 1 has one half
+    assert squeezenet.style_weight == 2  # beta
+    mean_square = sum(1 / std**2 for std in (0.229, 0.224, 0.225)) / 3
+    assert squeezenet.tv_weight / mean_square == pytest.approx(1e-3 * 2e-2, rel=0.01)  # gamma
+    rates = squeezenet.learning_rate
+    assert isinstance(rates, dict)
+    assert list(rates) == [1, 181]
+    assert rates[1] / rates[181] == pytest.approx(3 / 0.1)
+
+
+def test_keras_divides_every_layer_by_the_size_of_the_picture(content: Tensor) -> None:
+    """Their loss, sum (G - A)^2 / (4 N^2 (H W)^2) with the picture's H and W, from our weights."""
+    chosen = preset("keras-adam")
+    picture = content[:, :, :32, :64]
+    height, width = picture.shape[2:]
+    assert chosen.style_layer_weights is not None
+    for layer, weight in zip(chosen.style_layers, chosen.style_layer_weights, strict=True):
+        pooled = int(layer[4]) - 1
+        F = torch.rand(1, 3, height >> pooled, width >> pooled)
+        A = torch.rand_like(F)
+        difference = nst.gram_matrix(F) - nst.gram_matrix(A)
+        theirs = difference.square().sum() / (4 * 3**2 * (height * width) ** 2) / 5
+        assert weight * nst.style_loss(F, A).item() == pytest.approx(theirs.item(), rel=1e-4)

@@ -1,0 +1,126 @@
+"""Convolutions: every method is the definition, gradients too, and little is kept for them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as fn
+
+from nst_utils.networks import convolutions
+from nst_utils.networks.convolutions import ConvReLU, average_pool, transform_kernel, winograd
+from nst_utils.networks.network import Network
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(1, 3),
+    before=st.integers(1, 9),
+    filters=st.integers(1, 9),
+    height=st.integers(1, 23),
+    width=st.integers(1, 23),
+)
+def test_winograd_is_the_convolution(
+    batch: int, before: int, filters: int, height: int, width: int
+) -> None:
+    x, kernel = random(batch, before, height, width), random(filters, before, 3, 3, seed=1)
+    expected = fn.conv2d(x.double(), kernel.double(), padding=1)
+    found = winograd(x, transform_kernel(kernel))
+    assert found.shape == expected.shape
+    assert relative(found, expected) < 2e-5
+
+
+def test_winograd_is_the_same_in_strips_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, kernel = random(2, 16, 37, 41), transform_kernel(random(16, 16, 3, 3))
+    at_once = winograd(x, kernel)
+    monkeypatch.setattr(convolutions, "_STRIP", 1)
+    torch.testing.assert_close(winograd(x, kernel), at_once, rtol=1e-4, atol=1e-4)
+
+
+def test_winograd_errs_no_more_than_float32_does() -> None:
+    """At the size and with the numbers of conv3_2."""
+    x = random(1, 256, 64, 48).relu()
+    kernel = random(256, 256, 3, 3, seed=1) * (2 / 9 / 256) ** 0.5
+    expected = fn.conv2d(x.double(), kernel.double(), padding=1)
+    assert relative(winograd(x, transform_kernel(kernel)), expected) < 5e-6
+
+
+@pytest.mark.parametrize("filters", [8, 128], ids=["direct", "winograd"])
+@pytest.mark.parametrize("size", [(16, 24), (13, 9)])
+def test_response_and_gradient_are_autograds(filters: int, size: tuple[int, int]) -> None:
+    kernel = random(filters, filters, 3, 3) * (2 / 9 / filters) ** 0.5
+    bias = random(filters, seed=2) * 0.1
+    weights = random(2, filters, *size, seed=3)
+    ours = random(2, filters, *size, seed=4).requires_grad_(True)
+    theirs = ours.detach().double().requires_grad_(True)
+    y = ConvReLU(kernel, bias)(ours)
+    z = fn.relu(fn.conv2d(theirs, kernel.double(), bias.double(), padding=1))
+    assert relative(y.detach(), z.detach()) < 1e-5
+    (gradient,) = torch.autograd.grad((y * weights).sum(), ours)
+    (expected,) = torch.autograd.grad((z * weights).sum(), theirs)
+    assert relative(gradient, expected) < 1e-4
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 6), (8, 5), (3, 3), (2, 2)])
+def test_average_pooling_and_its_gradient(size: tuple[int, int]) -> None:
+    x = random(2, 3, *size).double().requires_grad_(True)
+    torch.testing.assert_close(average_pool(x), fn.avg_pool2d(x, 2))
+    assert torch.autograd.gradcheck(average_pool, (x,))
+
+
+def test_only_a_byte_for_each_value_is_kept_for_the_gradient(net: Network) -> None:
+    """Autograd's own would keep every response, before and after the ReLU."""
+    kept: list[Tensor] = []
+    image = torch.rand(1, 3, 64, 48, requires_grad=True)
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        net(image, ["conv4_1"])
+    large = [tensor for tensor in kept if tensor.numel() > 3 * 64 * 48]
+    assert len(large) >= 4
+    assert all(tensor.dtype == torch.bool for tensor in large)
+
+
+def test_a_response_that_was_asked_for_is_not_overwritten(net: Network) -> None:
+    image = torch.rand(1, 3, 32, 32, requires_grad=True)
+    response = net(image, ["conv1_1", "conv2_2"])["conv1_1"]
+    before = response.detach().clone()
+    torch.autograd.grad(response.sum(), image)
+    torch.testing.assert_close(response.detach(), before, rtol=0, atol=0)
+
+
+def test_other_precisions_take_the_definition() -> None:
+    layer = ConvReLU(random(128, 128, 3, 3).bfloat16(), random(128).bfloat16())
+    y = layer(random(1, 128, 8, 8).bfloat16())
+    assert y.dtype == torch.bfloat16
+    assert not layer._transformed
+
+
+def test_a_network_first_used_in_inference_mode_still_gives_gradients() -> None:
+    layer = ConvReLU(random(128, 128, 3, 3), random(128))
+    with torch.inference_mode():
+        layer(random(1, 128, 8, 8))
+    x = random(1, 128, 8, 8).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(layer(x).sum(), x)
+    assert gradient.isfinite().all()
+
+
+def test_a_copy_of_a_layer_on_another_device_or_precision_is_right() -> None:
+    """What was prepared for one precision is not used for another."""
+    layer = ConvReLU(random(128, 128, 3, 3), random(128))
+    x = random(1, 128, 8, 8)
+    single = layer(x)
+    torch.testing.assert_close(layer.double()(x.double()).float(), single, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,145 @@
+"""The two scripts beside the notebooks: the one that stamps the address, the one that runs them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+sys.path.insert(0, str(FOLDER))
+import render  # noqa: E402
+import stamp  # noqa: E402
+
+ADDRESS = "https://github.com/someone/style"
+PYPROJECT = '[project]\nname = "x"\n[project.urls]\nRepository = "{}"\n'
+
+
+def notebook(*sources: str) -> Any:
+    """An opening, the two stamped cells, and a code cell for each source."""
+    cells = [new_markdown_cell("# 00"), new_markdown_cell("", id="colab")]
+    cells += [new_code_cell("", id="install"), *(new_code_cell(source) for source in sources)]
+    language = {"language_info": {"name": "python", "version": "3.0"}}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    return new_notebook(cells=cells, metadata=language | kernel)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_notebook_is_stamped_with_the_address_in_pyproject(path: Path) -> None:
+    book = nbformat.read(path, as_version=4)
+    before = [cell.source for cell in book.cells]
+    stamp.stamp(book, path.name, stamp.repository(FOLDER.parent / "pyproject.toml"))
+    assert [cell.source for cell in book.cells] == before, "run `make stamp`"
+
+
+def test_without_an_address_nothing_points_nowhere() -> None:
+    book = notebook()
+    stamp.stamp(book, "00_x.ipynb", "")
+    text = " ".join(cell.source for cell in book.cells)
+    assert "no public address" in text
+    assert "http" not in text
+
+
+def test_with_an_address_badge_and_install_cell_lead_there() -> None:
+    book = notebook()
+    stamp.stamp(book, "00_x.ipynb", ADDRESS)
+    _, badge, install = (cell.source for cell in book.cells)
+    target = "https://colab.research.google.com/github/someone/style/blob/main/notebooks/00_x.ipynb"
+    assert f"]({target})" in badge
+    assert badge.startswith("[![Open this notebook in Google Colab](https://")
+    assert f'    %pip install -q "nst-utils @ git+{ADDRESS}"' in install
+
+
+@pytest.mark.parametrize("address", ["", ADDRESS])
+def test_the_install_cell_does_nothing_but_on_colab(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = stamp.install(address).replace("%pip", "print('%pip') #")
+    monkeypatch.delitem(sys.modules, "google.colab", raising=False)
+    exec(code, {})
+    assert capsys.readouterr().out == ""
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    exec(code, {})
+    assert "%pip" in capsys.readouterr().out
+
+
+def test_the_address_is_read_from_pyproject(tmp_path: Path) -> None:
+    pyproject = tmp_path / "pyproject.toml"
+    for written in (ADDRESS, ADDRESS + "/", ADDRESS + ".git"):
+        pyproject.write_text(PYPROJECT.format(written))
+        assert stamp.repository(pyproject) == ADDRESS
+    pyproject.write_text('[project]\nname = "x"\n')
+    assert stamp.repository(pyproject) == ""
+    pyproject.write_text(PYPROJECT.format("https://example.org/style"))
+    with pytest.raises(ValueError, match=r"give https://github\.com/OWNER/NAME"):
+        stamp.repository(pyproject)
+
+
+def test_a_notebook_without_the_cells_is_refused() -> None:
+    book = notebook()
+    del book.cells[1]
+    with pytest.raises(ValueError, match=r"00_x.ipynb has no cell with the id colab"):
+        stamp.stamp(book, "00_x.ipynb", ADDRESS)
+
+
+def jpeg(width: int, height: int) -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "orange").save(buffer, "JPEG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_what_only_the_run_needed_is_dropped() -> None:
+    book = notebook("x")
+    bar = {render.WIDGET: {}, "text/plain": "0%"}
+    book.cells[3].outputs = [
+        new_output("stream", name="stderr", text="0%"),
+        new_output("display_data", data=bar),
+        new_output("stream", name="stdout", text="kept"),
+        new_output("display_data", data={"image/jpeg": jpeg(2, 2)}),
+    ]
+    book.cells[3].metadata["execution"] = {"iopub.execute_input": "now"}
+    book.metadata["widgets"] = {}
+    render.clean(book)
+    assert [output.get("text", "picture") for output in book.cells[3].outputs] == [
+        "kept",
+        "picture",
+    ]
+    assert "execution" not in book.cells[3].metadata
+    assert "widgets" not in book.metadata
+    assert "version" not in book.metadata.language_info
+
+
+def test_the_finished_picture_is_put_first_and_small_enough() -> None:
+    book = notebook("x")
+    book.cells[3].metadata["tags"] = ["finished"]
+    book.cells[3].outputs = [new_output("display_data", data={"image/jpeg": jpeg(1800, 600)})]
+    render.put_finished_picture_first(book)
+    encoded = book.cells[0].attachments["finished.jpg"]["image/jpeg"]
+    assert Image.open(io.BytesIO(base64.b64decode(encoded))).size == (900, 300)
+
+
+def test_a_notebook_is_run_and_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    show = "from IPython.display import display\ndisplay({'image/jpeg': '" + jpeg(8, 8)
+    book = notebook("print(6 * 7)", show + "'}, raw=True)")
+    book.cells[4].metadata["tags"] = ["finished"]
+    path = tmp_path / "00_x.ipynb"
+    nbformat.write(book, path)
+    render.render(path)
+    ran = nbformat.read(path, as_version=4)
+    assert ran.cells[3].outputs[0].text == "42\n"
+    assert "finished.jpg" in ran.cells[0].attachments
+
+    book.cells[3].source = "1 / 0"
+    nbformat.write(book, path)
+    before = path.read_bytes()
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        render.render(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["00_x.ipynb"]

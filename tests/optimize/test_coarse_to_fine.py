@@ -1,0 +1,195 @@
+"""Coarse to fine: which levels there are, what they ask for, and what a run tells of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import nst_utils as nst
+from nst_utils.experiments.style_transfer import STYLE_LAYERS
+from nst_utils.networks.network import Network
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Objective
+from nst_utils.optimize.coarse_to_fine import coarse_levels
+
+
+def row(content: Tensor, style: Tensor, layers: tuple[str, ...] = STYLE_LAYERS) -> Row:
+    return Row(content, style, {"conv4_2": 1.0}, dict.fromkeys(layers, 0.2), 0.05, 1.0)
+
+
+def style_columns(objective: Objective) -> list[str]:
+    return [name.removeprefix("style/") for name in objective.columns if "style" in name]
+
+
+@pytest.fixture(scope="module")
+def photograph() -> Tensor:
+    return nst.load_image("chelsea", size=200)[..., :128, :192]
+
+
+@pytest.fixture(scope="module")
+def painting() -> Tensor:
+    return nst.load_image("starry-night", size=192)
+
+
+def test_each_level_is_half_the_next_and_the_smallest_is_not_tiny(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    def sizes(height: int, width: int) -> list[tuple[int, int]]:
+        levels = coarse_levels(net, [row(photograph, painting)], (height, width))
+        return [level.size for level in levels]
+
+    assert sizes(384, 512) == [(96, 128), (192, 256)]
+    assert sizes(768, 1024) == [(96, 128), (192, 256), (384, 512)]
+    assert sizes(128, 192) == [(64, 96)]
+    assert sizes(127, 192) == []
+    assert sizes(64, 64) == []
+
+
+def test_a_level_takes_the_layers_with_as_many_positions_as_filters(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    """Fewer, and the Gram matrix would nearly determine the picture: a copy of the painting."""
+    levels = coarse_levels(net, [row(photograph, painting)], (512, 512))
+    asked = {level.size: style_columns(level.objective()) for level in levels}
+    assert asked == {
+        (64, 64): ["conv1_1", "conv2_1", "conv3_1"],
+        (128, 128): ["conv1_1", "conv2_1", "conv3_1"],
+        (256, 256): ["conv1_1", "conv2_1", "conv3_1", "conv4_1"],
+    }
+
+
+def test_no_level_leaves_a_picture_without_style(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    rows = [row(photograph, painting), row(photograph, painting, ("conv5_1",))]
+    assert coarse_levels(net, rows, (256, 256)) == []
+    content_only = Row(photograph, None, {"conv4_2": 1.0}, {}, 1.0, 0.0)
+    assert [x.size for x in coarse_levels(net, [content_only], (256, 256))] == [
+        (64, 64),
+        (128, 128),
+    ]
+
+
+def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 192), content_reduction="sum")
+    objective = level.objective()
+    assert objective.formulas.content_reduction == "sum"
+    assert objective.alpha.tolist() == [0.05]
+    assert objective.layer_weights[0, 1:].tolist() == [0.2] * 3
+    small = nst.resize(photograph, (64, 96))
+    wanted = Objective(
+        net,
+        [
+            row(
+                small,
+                nst.resize(painting, (painting.shape[2] // 2, painting.shape[3] // 2)),
+                STYLE_LAYERS[:3],
+            )
+        ],
+        "sum",
+    )
+    image = torch.rand(1, 3, 64, 96)
+    torch.testing.assert_close(objective.evaluate(image).terms, wanted.evaluate(image).terms)
+
+
+def transfer(content: Tensor, style: Tensor, net: Network, **options: Any) -> nst.Result:
+    return nst.transfer(content, style, net=net, progress=False, **options)
+
+
+def test_a_run_tells_its_levels_and_every_step(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    told: list[nst.Step] = []
+    result = transfer(photograph, painting, net, steps=10, callback=told.append)
+    assert result.levels == [(64, 96, 2), (128, 192, 8)]
+    assert result.steps == len(told) == 10
+    assert [step.number for step in told] == list(range(1, 11))
+    assert {step.images.shape for step in told} == {photograph.shape}
+    assert result.image.shape == photograph.shape
+    assert result.evaluations >= 12
+    deep = result.history["style/conv5_1"][:, 0]
+    assert deep[:2].isnan().all()
+    assert deep[2:].isfinite().all()
+    assert result.history["total_loss"].isfinite().all()
+    nst.plot_history(result)
+
+
+def test_the_last_losses_are_those_of_the_picture_at_full_size(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    result = transfer(photograph, painting, net, steps=6)
+    objective = Objective(net, [row(photograph, painting)])
+    losses = objective.paper_losses(objective.evaluate(result.image).terms)
+    torch.testing.assert_close(
+        result.history["total_loss"][-1], losses["total_loss"], rtol=1e-4, atol=0
+    )
+
+
+def test_it_gets_as_far_as_the_exact_path_in_as_many_steps(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    fast = transfer(photograph, painting, net, steps=60)
+    exact = transfer(photograph, painting, net, steps=60, exact=True)
+    assert exact.levels == [(128, 192, 60)]
+    assert fast.history["total_loss"][-1] < 1.01 * exact.history["total_loss"][-1]
+    assert fast.settings["exact"] is False
+    assert exact.settings["exact"] is True
+
+
+@pytest.mark.parametrize(
+    "options", [{"init": "content"}, {"optimizer": "adam"}, {"exact": True}, {"init": "tensor"}]
+)
+def test_there_is_one_level_where_there_is_nothing_to_gain(
+    options: dict[str, Any], net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    if options.get("init") == "tensor":
+        options = {"init": photograph}
+    assert len(transfer(photograph, painting, net, steps=2, **options).levels) == 1
+
+
+def test_rows_are_independent_over_the_levels(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    together = transfer(photograph, painting, net, steps=8, content_weight=[1e-2, 1.0])
+    alone = transfer(photograph, painting, net, steps=8, content_weight=1.0)
+    torch.testing.assert_close(together.image[1:], alone.image, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("when", [2, 6])
+def test_an_interrupt_on_any_level_returns_the_picture_at_full_size(
+    when: int, net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    def stop(step: nst.Step) -> None:
+        if step.number == when:
+            raise KeyboardInterrupt
+
+    result = transfer(photograph, painting, net, steps=10, callback=stop)
+    assert result.interrupted
+    assert result.steps == when == sum(steps for *_, steps in result.levels)
+    assert result.image.shape == photograph.shape
+
+
+def test_very_few_steps_are_all_made_at_full_size(
+    net: Network, photograph: Tensor, painting: Tensor
+) -> None:
+    assert transfer(photograph, painting, net, steps=4).levels == [(128, 192, 4)]
+
+
+def test_the_command_line_has_both(run: Callable[..., Any], tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    options = ("--size", "192", "--steps", "5", "--quiet", "-o", tmp_path / "out.png")
+    for exact, levels in (((), 2), (("--exact",), 1)):
+        outcome = run("transfer", "chelsea", "starry-night", *options, "--report", report, *exact)
+        assert outcome.code == 0, outcome.err
+        told = json.loads(report.read_text())
+        assert len(told["levels"]) == levels
+        assert told["config"]["exact"] is bool(exact)
+        assert len(told["total_loss"]) == 5
