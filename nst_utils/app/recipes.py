@@ -20,11 +20,13 @@ from torch import Tensor
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
 from nst_utils.experiments.presets import preset
+from nst_utils.experiments.style_transfer import CONTENT_LAYERS, CONTENT_WEIGHT
 from nst_utils.images.decoding import reason
 from nst_utils.images.files import load_image, resize, to_pil
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Weighting
 from nst_utils.optimize.results import Callback, Result
+from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
 from nst_utils.support.quick import quick_size
 
@@ -55,12 +57,12 @@ class Recipe:
     style: str = "great-wave"
     preset: str = "paper"
     size: int = 256
-    ratio: float = 5e-2
+    ratio: float = CONTENT_WEIGHT
     factors: Mapping[str, float] = field(default_factory=dict)
-    content_layer: str = "conv4_2"
+    content_layer: str = CONTENT_LAYERS[0]
     init: str = "noise"
     tv_weight: float = 0.0
-    steps: int = 300
+    steps: int = Settings.steps
     seed: int = 0
     device: str = "auto"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.network import check_layers
-from nst_utils.optimize.loop import check_learning_rate
+from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
 
 # Whether a network has a layer shows when it is known which network it is.
@@ -66,4 +66,4 @@ def learning_rate(text: str) -> float | dict[int, float]:
         if not colon:
             raise ArgumentTypeError(f"must be RATE or RATE,STEP:RATE, got '{text}'")
         rates[whole(2)(step)] = weight(rate)
-    return check_learning_rate(rates)
+    return Settings(learning_rate=rates).rates

@@ -13,12 +13,14 @@ from nst_utils.cli import commands
 from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
 from nst_utils.cli.doctor import doctor
 from nst_utils.experiments.reconstructions import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
+from nst_utils.experiments.style_transfer import CONTENT_WEIGHT
 from nst_utils.images.color import PRESERVE_COLORS
 from nst_utils.images.files import MAX_SEED
 from nst_utils.losses import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
 from nst_utils.networks.builders import NETWORKS
 from nst_utils.networks.network import POOLINGS, PRECISIONS
-from nst_utils.optimize.loop import OPTIMIZERS
+from nst_utils.objective.evaluation import Formulas
+from nst_utils.optimize.settings import OPTIMIZERS, Settings
 from nst_utils.support import checks
 
 BAD_INPUT = 2
@@ -109,15 +111,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_loss_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--content-weight", type=weight, help="alpha (preset paper: 5e-2)")
+    sub.add_argument(
+        "--content-weight", type=weight, help=f"alpha (preset paper: {CONTENT_WEIGHT:g})"
+    )
     sub.add_argument("--style-weight", type=weight, help="beta (1)")
     sub.add_argument("--content-layers", type=layers, help="comma separated (conv4_2)")
     sub.add_argument("--style-layers", type=layers, help="comma separated (conv1_1,...,conv5_1)")
     sub.add_argument("--style-layer-weights", type=weights, help="w_l, comma separated (all alike)")
-    sub.add_argument("--content-reduction", choices=CONTENT_REDUCTIONS, help="of eq. 1 (mean)")
-    sub.add_argument("--style-reduction", choices=STYLE_REDUCTIONS, help="of eq. 4 (paper)")
+    sub.add_argument(
+        "--content-reduction",
+        choices=CONTENT_REDUCTIONS,
+        help=f"of eq. 1 ({Formulas.content_reduction})",
+    )
+    sub.add_argument(
+        "--style-reduction", choices=STYLE_REDUCTIONS, help=f"of eq. 4 ({Formulas.style_reduction})"
+    )
     sub.add_argument("--tv-weight", type=weight, help="of total variation, which smooths (0)")
-    sub.add_argument("--tv-power", type=whole(1, 2), help="of its differences: 1 or 2 (2)")
+    sub.add_argument(
+        "--tv-power", type=whole(1, 2), help=f"of its differences: 1 or 2 ({Formulas.tv_power})"
+    )
 
 
 def _add_style_options(sub: argparse.ArgumentParser) -> None:
@@ -141,13 +153,16 @@ def _add_style_options(sub: argparse.ArgumentParser) -> None:
 def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     sub.add_argument("--size", type=whole(1), default=512, help="longest side in pixels (512)")
-    sub.add_argument("--steps", type=whole(1), help="optimization steps (preset paper: 300)")
-    sub.add_argument("--optimizer", choices=OPTIMIZERS, help="(lbfgs)")
+    sub.add_argument(
+        "--steps", type=whole(1), help=f"optimization steps (preset paper: {Settings.steps})"
+    )
+    sub.add_argument("--optimizer", choices=OPTIMIZERS, help=f"({Settings.optimizer})")
     sub.add_argument(
         "--learning-rate",
         type=learning_rate,
         metavar="RATE[,STEP:RATE]",
-        help="of adam, on the 0..1 scale, and from which step another holds (0.02)",
+        help="of adam, on the 0..1 scale, and from which step another holds "
+        f"({Settings.learning_rate})",
     )
     sub.add_argument(
         "--exact", action="store_const", const=True, help="the paper's procedure to the letter"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeGuard
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from nst_utils.images.files import noise_image, resize
 from nst_utils.memory import estimate
+from nst_utils.memory.step_down import WithinMemory
 from nst_utils.networks.builders import vgg19
 from nst_utils.networks.network import Network, check_layers, on_device
 from nst_utils.networks.weights import VGG19_LAYERS
 from nst_utils.objective import tiles
+from nst_utils.objective.evaluation import Formulas
 from nst_utils.objective.rows import Painting, Row, check_mask
 from nst_utils.objective.table import Objective
 from nst_utils.support import checks
@@ -21,22 +24,25 @@ from nst_utils.support import checks
 INITS = ("noise", "content", "style")
 
 
-def make_objective(
+MakeObjective = Callable[[Sequence[Row]], Objective]
+
+
+def objective_maker(
     net: Network | None,
     rows: Sequence[Row],
     device: str,
     *,
     size: Sequence[int],
-    optimizer: str = "lbfgs",
-    tile: int | None = None,
-    **formulas: Any,
-) -> Objective:
-    """The table on the device where the work is to be done, if it will fit into memory.
+    optimizer: str,
+    tile: int | None,
+    formulas: Formulas = Formulas(),
+) -> MakeObjective:
+    """What makes the table of rows, on the device where the work is to be done.
 
     Args:
-        net, rows, device, optimizer, tile: as the user gave them.
-        size: (height, width) of the pictures that are made.
-        formulas: as for :class:`nst_utils.objective.table.Objective`.
+        net, device, optimizer, tile: as the user gave them.
+        rows: the largest that it will be asked for. size: (height, width) of their pictures.
+        formulas: the readings of the equations.
 
     Raises:
         ValueError: a run will need more memory than there is; a bad setting.
@@ -46,7 +52,7 @@ def make_objective(
     net = on_device(vgg19() if net is None else net, checks.device(device))
     tiles.check(net.architecture, tile)
     estimate.check_fits(net, rows, (size[0], size[1]), optimizer, tile)
-    return Objective(net, rows, tile=tile, may_move=device == "auto", **formulas)
+    return partial(WithinMemory, net, formulas=formulas, tile=tile, may_move=device == "auto")
 
 
 def known_layers(net: object) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ from nst_utils.experiments.style_transfer import (
 from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.builders import NETWORKS
 from nst_utils.networks.network import Network
+from nst_utils.objective.evaluation import Formulas
 from nst_utils.optimize.results import Result
+from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
 
 _OF_NETWORK = ("weights", "pooling", "normalized", "precision")
@@ -122,14 +124,14 @@ PRESETS = {
         style_layer_weights=None,  # section 3: w_l = 1/5
         content_weight=CONTENT_WEIGHT,  # ours; figure 3: 1e-3 (B), 8e-4, 5e-3, 5e-4, 5e-4
         style_weight=1.0,
-        content_reduction="mean",  # ours: eq. 1 prints the sum; see losses.content_loss
-        style_reduction="paper",  # eq. 4
+        content_reduction=Formulas.content_reduction,  # ours: see losses.content_loss
+        style_reduction=Formulas.style_reduction,  # eq. 4
         tv_weight=0.0,  # section 2: no image prior
-        tv_power=2,
+        tv_power=Formulas.tv_power,
         init="noise",  # section 3.3: white noise, except where said
-        optimizer="lbfgs",  # section 2
-        learning_rate=0.02,  # of Adam, which the paper does not use
-        steps=300,  # ours: the paper gives no number; the loss is nearly flat by then
+        optimizer=Settings.optimizer,  # section 2
+        learning_rate=Settings.learning_rate,  # of Adam, which the paper does not use
+        steps=Settings.steps,  # ours: the paper gives no number
     ),
     # github.com/KimRass/Gatys-et-al.-2016: main.py, config.py and README.
     "kimrass": Preset(

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from torch import Tensor
 
-from nst_utils.experiments.arguments import known_layers, make_objective, start_picture, style_table
+from nst_utils.experiments.arguments import (
+    known_layers,
+    objective_maker,
+    start_picture,
+    style_table,
+)
 from nst_utils.images.files import resize
 from nst_utils.networks.network import Network, check_layers
+from nst_utils.objective.evaluation import Formulas
 from nst_utils.objective.rows import Row
-from nst_utils.optimize.loop import check_settings, minimize
-from nst_utils.optimize.results import Result, plain_settings
+from nst_utils.optimize.loop import minimize
+from nst_utils.optimize.results import Callback, Result, plain_settings
+from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 
 RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
@@ -26,12 +33,19 @@ def reconstruct_content(
     layers: Sequence[str] = RECONSTRUCTION_LAYERS,
     *,
     net: Network | None = None,
-    content_reduction: str = "mean",
+    content_reduction: str = Formulas.content_reduction,
     init: str | Tensor = "noise",
     seed: int = 0,
     device: str = "auto",
     tile: int | None = None,
-    **run: Any,
+    steps: int = Settings.steps,
+    optimizer: str = Settings.optimizer,
+    learning_rate: LearningRate = Settings.learning_rate,
+    tolerance: float | None = Settings.tolerance,
+    exact: bool = Settings.exact,
+    callback: Callback | None = None,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> Result:
     """Figure 1, top: what each layer still knows of a photograph.
 
@@ -41,32 +55,41 @@ def reconstruct_content(
     Args:
         image: (1, 3, H, W), RGB, 0..1.
         layers: by name; one picture each.
-        net, content_reduction, seed, device, tile: as for
-            :func:`nst_utils.transfer`.
+        net, content_reduction, seed, device, tile: as for :func:`nst_utils.transfer`.
         init: ``"noise"``, or a picture (1, 3, H, W) to start from.
-        run: ``steps``, ``optimizer``, ... of :func:`nst_utils.optimize.loop.minimize`.
+        steps, optimizer, learning_rate, tolerance, exact, callback, progress, checkpoint: see
+            :func:`nst_utils.minimize`.
 
     Raises:
         ValueError: as :func:`nst_utils.transfer`.
     """
-    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
-    check_settings(**run)
+    settings = plain_settings(locals())
+    how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    checks.function("callback", callback)
     checks.one_image("image", image)
     rows = [
         Row(content=image, content_layers={layer: 1.0}, content_weight=1.0)
         for layer in check_layers(layers, known=known_layers(net))
     ]
     start = start_picture(init, image, image, seed).repeat(len(rows), 1, 1, 1)
-    objective = make_objective(
+    make_objective = objective_maker(
         net,
         rows,
         device,
         size=start.shape[2:],
-        optimizer=run.get("optimizer", "lbfgs"),
+        optimizer=optimizer,
         tile=tile,
-        content_reduction=content_reduction,
+        formulas=Formulas(content_reduction=content_reduction),
     )
-    return minimize(objective, start, settings=settings, **run)
+    return minimize(
+        make_objective(rows),
+        start,
+        **vars(how),
+        callback=callback,
+        progress=progress,
+        checkpoint=checkpoint,
+        settings=settings,
+    )
 
 
 def reconstruct_style(
@@ -79,8 +102,14 @@ def reconstruct_style(
     seed: int = 0,
     device: str = "auto",
     tile: int | None = None,
+    steps: int = Settings.steps,
+    optimizer: str = Settings.optimizer,
+    learning_rate: LearningRate = Settings.learning_rate,
+    tolerance: float | None = Settings.tolerance,
     exact: bool = True,
-    **run: Any,
+    callback: Callback | None = None,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> Result:
     """Figure 1, bottom: what the Gram matrices of some layers know of a painting.
 
@@ -91,18 +120,19 @@ def reconstruct_style(
         image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
         layer_sets: lists of layer names; one picture each.
         size: (height, width) of the pictures; by default that of ``image``.
-        net, seed, device, tile: as for
-            :func:`nst_utils.transfer`.
+        net, seed, device, tile: as for :func:`nst_utils.transfer`.
         exact: plain L-BFGS, because :mod:`nst_utils.optimize.curvature`, where no layer holds the
             place of things, lays the colors down in a few large stains.
         init: ``"noise"``, or a picture (1, 3, H, W) to start from.
-        run: ``steps``, ``optimizer``, ... of :func:`nst_utils.optimize.loop.minimize`.
+        steps, optimizer, learning_rate, tolerance, callback, progress, checkpoint: see
+            :func:`nst_utils.minimize`.
 
     Raises:
         ValueError: as :func:`nst_utils.transfer`.
     """
-    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
-    check_settings(**run, exact=exact)
+    settings = plain_settings(locals())
+    how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    checks.function("callback", callback)
     checks.one_image("image", image)
     layer_sets = list(layer_sets) if checks.is_several(layer_sets) else []
     if not layer_sets or any(isinstance(layers, str) for layers in layer_sets):
@@ -112,8 +142,15 @@ def reconstruct_style(
     rows = [Row(style=image, style_layers=table, style_weight=1.0) for table in tables]
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
-    optimizer = run.get("optimizer", "lbfgs")
-    objective = make_objective(
+    make_objective = objective_maker(
         net, rows, device, size=start.shape[2:], optimizer=optimizer, tile=tile
     )
-    return minimize(objective, start, exact=exact, settings=settings, **run)
+    return minimize(
+        make_objective(rows),
+        start,
+        **vars(how),
+        callback=callback,
+        progress=progress,
+        checkpoint=checkpoint,
+        settings=settings,
+    )

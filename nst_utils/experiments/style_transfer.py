@@ -19,7 +19,7 @@ from nst_utils.experiments.arguments import (
     as_list,
     broadcast,
     known_layers,
-    make_objective,
+    objective_maker,
     start_picture,
     style_parts,
     style_table,
@@ -32,10 +32,12 @@ from nst_utils.images.color import (
     with_color_of,
 )
 from nst_utils.networks.network import Network
+from nst_utils.objective.evaluation import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.optimize.coarse_to_fine import coarse_levels
-from nst_utils.optimize.loop import LearningRate, check_settings, minimize
+from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Callback, Result, plain_settings
+from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 
 # Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
@@ -56,20 +58,20 @@ def transfer(
     content_layers: Sequence[str] | Sequence[Sequence[str]] = CONTENT_LAYERS,
     style_layers: Sequence[str] | Sequence[Sequence[str]] = STYLE_LAYERS,
     style_layer_weights: Sequence[float] | None = None,
-    content_reduction: str = "mean",
-    style_reduction: str = "paper",
+    content_reduction: str = Formulas.content_reduction,
+    style_reduction: str = Formulas.style_reduction,
     tv_weight: float | Sequence[float] = 0.0,
-    tv_power: int = 2,
+    tv_power: int = Formulas.tv_power,
     style_blend: Sequence[float] | Sequence[Sequence[float]] | None = None,
     masks: Sequence[Tensor] | None = None,
     style_masks: Sequence[Tensor | None] | None = None,
     preserve_color: str | None = None,
     init: str | Tensor | Sequence[str | Tensor] = "noise",
-    steps: int = 300,
-    optimizer: str = "lbfgs",
-    learning_rate: LearningRate = 0.02,
-    tolerance: float | None = None,
-    exact: bool = False,
+    steps: int = Settings.steps,
+    optimizer: str = Settings.optimizer,
+    learning_rate: LearningRate = Settings.learning_rate,
+    tolerance: float | None = Settings.tolerance,
+    exact: bool = Settings.exact,
     seed: int | Sequence[int] = 0,
     device: str = "auto",
     tile: int | None = None,
@@ -118,7 +120,8 @@ def transfer(
         MemoryError: memory ran out before the first step, however little was done at a time.
     """
     settings = plain_settings(locals())
-    check_settings(steps, optimizer, learning_rate, tolerance, exact, callback)
+    how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    checks.function("callback", callback)
     photograph = checks.one_image("content", content)
     content, style, recolor = _colors(photograph, style, preserve_color)
     known = known_layers(net)
@@ -147,30 +150,21 @@ def transfer(
     starts = [
         start_picture(row["init"], content, row["style"][0].picture, row["seed"]) for row in table
     ]
-    formulas = {
-        "content_reduction": content_reduction,
-        "style_reduction": style_reduction,
-        "tv_power": tv_power,
-    }
+    formulas = Formulas(content_reduction, style_reduction, tv_power)
     size = content.shape[2:]
-    objective = make_objective(
-        net, rows, device, size=size, optimizer=optimizer, tile=tile, **formulas
+    make_objective = objective_maker(
+        net, rows, device, size=size, optimizer=optimizer, tile=tile, formulas=formulas
     )
+    objective = make_objective(rows)
     coarse = []
     # A picture to start from has its large shapes already; Adam is run as others run it.
     from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
     if from_noise and optimizer == "lbfgs" and not exact:
-        coarse = coarse_levels(
-            objective.net, rows, size, tile=tile, may_move=device == "auto", **formulas
-        )
+        coarse = coarse_levels(objective.net, rows, size, make_objective)
     result = minimize(
         objective,
         torch.cat(starts),
-        steps=steps,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        tolerance=tolerance,
-        exact=exact,
+        **vars(how),
         coarse=coarse,
         callback=_recolored(callback, recolor),
         progress=progress,

@@ -194,7 +194,7 @@ def save_image(image: Tensor, path: str | Path) -> Path:
     return target
 
 
-def noise_image(height: int, width: int, seed: int = 0, std: float = 1 / 255) -> Tensor:
+def noise_image(height: int, width: int, *, seed: int = 0, std: float = 1 / 255) -> Tensor:
     """White noise around middle gray: the paper's starting point.
 
     The default strength, one gray level, is that of the authors' code. Stronger noise does no good:

@@ -1,4 +1,4 @@
-"""How much goes through the network at once, and where: less from the moment when memory runs out.
+"""An objective that goes on with less at a time from the moment when memory runs out.
 
 What comes out is the same, up to rounding, whichever way it is had.
 """
@@ -6,58 +6,53 @@ What comes out is the same, up to rounding, whichever way it is had.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from nst_utils.networks.network import Network, on_device
 from nst_utils.objective import tiles
+from nst_utils.objective.evaluation import Group
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Evaluation, Objective
 from nst_utils.support import checks
 from nst_utils.support.messages import say
 
 T = TypeVar("T")
 
 
-class Capacity:
-    """A network and what it is given at a time.
+class WithinMemory(Objective):
+    """The same table, losses and gradients; whenever memory runs out, the work is done again with
+    less at a time, and so from then on.
 
     Args:
-        net: the network, on the device where the work is to be done.
-        tile: the side in pixels of the tiles that a picture is cut into, if it is to be cut.
-        may_move: whether the work may be moved from a GPU to the CPU.
-
-    Attributes:
-        net, tile: what holds now.
+        net, rows, and the settings of :class:`nst_utils.Objective`: see there.
+        may_move: whether the work may be moved from a GPU to the CPU, as the last measure.
 
     Raises:
-        ValueError: the tile is no number of pixels, or the network cannot work in tiles.
+        MemoryError: there is nothing left to do with less; by ``evaluate`` too.
     """
 
-    def __init__(self, net: Network, tile: int | None = None, may_move: bool = False) -> None:
-        tiles.check(net.architecture, tile)
-        self.net = net
-        self.tile = self._tile_asked_for = tile
+    def __init__(
+        self, net: Network, rows: Sequence[Row], *, may_move: bool = False, **settings: Any
+    ) -> None:
+        self._tile_asked_for = settings.get("tile")
         self._may_move = may_move
-        self._one_by_one = net.mean.device.type == "cpu"
+        super().__init__(net, rows, **settings)
 
-    def at_once(self, pictures: int) -> int:
-        """How many of the pictures go through the network together.
+    def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
+        evaluate = partial(super().evaluate, images, rows)
+        return self._with_less(evaluate, len(images), max(images.shape[2:]))
 
-        A GPU takes them all at once; a processor's cache holds one picture better than many.
-        """
-        return 1 if self._one_by_one else max(1, pictures)
+    def _take_targets(self) -> list[Group]:
+        longest = max(max(x.shape[2:]) for row in self.rows for x in row.pictures)
+        return self._with_less(super()._take_targets, 1, longest)
 
-    def run(self, work: Callable[[], T], pictures: int, side: int) -> T:
-        """Do the work; whenever memory runs out, again with less at a time, from then on.
-
-        Args:
-            work: looks at this object for what it may do at a time.
-            pictures: how many there are. side: the longest one of any, in pixels.
-
-        Raises:
-            MemoryError: there is nothing left to do with less.
-        """
+    def _with_less(self, work: Callable[[], T], pictures: int, side: int) -> T:
+        """Do the work, of so many pictures, the longest side of any as given in pixels."""
         while True:
             try:
                 return work()
@@ -74,15 +69,15 @@ class Capacity:
         """Take the next measure, and say which."""
         now = min(side, self.tile or side)
         smaller = max(tiles.LEAST_TILE, now // 2)
-        if not self._one_by_one and pictures > 1:
-            self._one_by_one = True
+        if not self.one_by_one and pictures > 1:
+            self.one_by_one = True
             return "one picture at a time goes through the network"
         if smaller < now and tiles.can_be_cut(self.net.architecture):
             self.tile = smaller
             return f"the network sees tiles of {smaller} px, which takes longer"
-        if self._may_move and self.net.mean.device.type != "cpu":
+        if self._may_move and self.device.type != "cpu":
             self.net = on_device(self.net, torch.device("cpu"))
-            self.tile, self._one_by_one = self._tile_asked_for, True
+            self.tile, self.one_by_one = self._tile_asked_for, True
             return "the network runs on the CPU, which takes longer"
         raise MemoryError(
             "there is not enough memory, however a picture is cut; use a smaller size"

@@ -1,19 +1,13 @@
-"""L-BFGS and Adam over a batch of pictures, every row by itself.
-
-Both start with the first evaluation, then each :meth:`step` moves every picture once and leaves
-``loss``, ``gradient`` and ``terms`` evaluated at the new place. Pixels stay within 0..1 (the
-authors' code ran SciPy's L-BFGS-B with pixel bounds too), so the picture that is saved is the
-picture that was measured. A place without a finite loss and gradient is never moved to.
-"""
+"""Adam over a batch of pictures, every row by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from nst_utils.optimize.lbfgs import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
+from nst_utils.optimize.optimizer import GIVE_UP_AFTER, Evaluate, is_finite
 
 # A step to a loss so many times that of the start is undone: the learning rate is too large. The
 # largest one that people use, 1, leads to 20 times it, 10 to hundreds (64 px, from either start).
@@ -36,8 +30,8 @@ class Adam:
     shorter; the next ones grow back to the learning rate.
 
     Args:
-        evaluate, start, bounds: as for :class:`LBFGS`.
-        learning_rate: step length of each value, on the 0..1 scale.
+        evaluate, start, bounds: as for :class:`nst_utils.optimize.lbfgs.LBFGS`.
+        learning_rate: asked before each step: its length for each value, on the 0..1 scale.
 
     Attributes:
         best: (B, 3, H, W), the pictures of the lowest loss so far, from the first step on.
@@ -47,13 +41,14 @@ class Adam:
         self,
         evaluate: Evaluate,
         start: Tensor,
-        learning_rate: float = 5 * GRAY_LEVEL,
+        learning_rate: Callable[[], float] = lambda: 0.02,
         bounds: tuple[float, float] | None = (0.0, 1.0),
     ) -> None:
         self._evaluate = evaluate
         self._bounds = bounds
         self._images = torch.nn.Parameter(self._clamp(start.detach().clone()))
-        self._adam = torch.optim.Adam([self._images], lr=learning_rate)
+        self._learning_rate = learning_rate
+        self._adam = torch.optim.Adam([self._images], lr=learning_rate())
         self.evaluations = torch.ones(len(start), dtype=torch.long)
         self.loss, self._g, self.terms = evaluate(self.images, None)
         self._unit = _root_mean_square(self._g)
@@ -76,15 +71,6 @@ class Adam:
         """(B,), which rows had steps undone, and are worse off than at the start all the same."""
         return self._undone & (self.loss > self._loss_at_start)
 
-    @property
-    def learning_rate(self) -> float:
-        """The step length now."""
-        return float(self._adam.param_groups[0]["lr"])
-
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """The step length from now on; what Adam remembers of the gradients stays."""
-        self._adam.param_groups[0]["lr"] = learning_rate
-
     def state(self) -> dict[str, Tensor]:
         """Everything that the next steps depend on, but for the learning rate."""
         state = {name: getattr(self, name) for name in _STATE} | {"_images": self.images}
@@ -106,6 +92,7 @@ class Adam:
         gradient = torch.where(usable[:, None, None, None], self._g / self._unit, 0)
         before = self.images.clone()
         self._images.grad = gradient
+        self._adam.param_groups[0]["lr"] = self._learning_rate()  # what it remembers stays
         self._adam.step()
         self._go_as_far_as_it_is_good(before, (~self.broken).nonzero().flatten())
 

@@ -11,6 +11,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
         "network": objective.net.description,
         "numbers of the network": _digest_of_network(objective.net),
         "picture to start from": _digest(start),
-        **objective.formulas._asdict(),
+        **asdict(objective.formulas),
     }
     for number, row in enumerate(objective.rows, start=1):
         which = f" of picture {number}" if len(objective) > 1 else ""

@@ -13,62 +13,6 @@ import torch
 from torch import Tensor
 
 from nst_utils.objective.table import Objective
-from nst_utils.optimize.descent import Descent
-from nst_utils.support import checks
-from nst_utils.support.messages import say
-
-
-def make_step(run: Descent) -> bool:
-    """Let a run make its next step; ``False`` if it has none left, or cannot make it.
-
-    What stands in the way is said, and kept in the run's record.
-
-    Raises:
-        ValueError: not one picture has a finite loss at the start.
-        MemoryError, RuntimeError: as :func:`attempt`.
-    """
-    known = len(run.record.trouble)
-    goes_on = attempt(run, run.step)
-    if goes_on and bool(run.broken.any()):
-        _describe_new_ones(run)
-        goes_on = not bool(run.broken.all())
-        if not goes_on and run.number == 1 and not bool(_start(run).isfinite().any()):
-            raise ValueError(run.record.trouble[-1].replace(" after step 1", ""))
-    for sentence in run.record.trouble[known:]:
-        say(sentence)
-    return goes_on
-
-
-def attempt(run: Descent, work: Callable[[], object]) -> bool:
-    """Do something in a run; ``False`` if it says so itself, or where memory or the device fails,
-    which is then on record.
-
-    Raises:
-        MemoryError, RuntimeError: there is no memory, or the device failed, before a step was made.
-    """
-    try:
-        return work() is not False
-    except (MemoryError, RuntimeError) as error:
-        why = checks.explain(error, options=False)
-        if why is None or not run.number:
-            raise
-        run.record.trouble.append(f"stopped after step {run.number}: {why}")
-        return False
-
-
-def _start(run: Descent) -> Tensor:
-    return run.record.at_start["total_loss"]
-
-
-def _describe_new_ones(run: Descent) -> None:
-    for picture in run.broken.nonzero().flatten().tolist():
-        which = f"picture {picture + 1} cannot go on"
-        if not any(sentence.startswith(which) for sentence in run.record.trouble):
-            try:
-                why = describe(*run.here, picture)
-            except (MemoryError, RuntimeError):  # looking takes more memory than a step
-                why = "its loss is not finite, and it could not be looked at where that begins"
-            run.record.trouble.append(f"{which} after step {run.number}: {why}")
 
 
 def describe(objective: Objective, images: Tensor, picture: int) -> str:
@@ -80,8 +24,7 @@ def describe(objective: Objective, images: Tensor, picture: int) -> str:
         return f"the responses of {watch.response} are not finite; {watch.advice}"
     bad = (~evaluation.terms[0].isfinite()).nonzero().flatten().tolist()
     # Columns that a row does not have are NaN, too.
-    its_own = objective.layer_weights[picture] > 0
-    terms = [objective.columns[column] for column in bad if its_own[column]]
+    terms = [objective.columns[column] for column in bad if objective.has(picture, column)]
     if terms:
         though = ", though the responses to the picture are" if watch.looked else ""
         return f"the loss {terms[0]} is not finite{though}; {watch.advice}"

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from nst_utils.objective.table import Evaluation
 from nst_utils.optimize.curvature import Curvature
-
-Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
-
-# One gray level of 255.
-GRAY_LEVEL = 1 / 255
-# A row that finds nothing finite in so many steps is given up.
-GIVE_UP_AFTER = 2
+from nst_utils.optimize.optimizer import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
 
 _STATE = (
     *("_x", "_g", "loss", "terms", "evaluations", "_failures"),
     *("_s", "_y", "_rho", "_scaling", "_has_history", "_restart_step"),
 )
-
-
-def is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
-    """Which rows have a finite loss and gradient: (B,), (B, ...) -> (B,)."""
-    return loss.isfinite() & gradient.isfinite().flatten(1).all(1)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.memory import available, estimate
+from nst_utils.memory import available, estimate, step_down
+from nst_utils.memory.step_down import WithinMemory
 from nst_utils.networks.network import Network
-from nst_utils.objective import step_down
 from nst_utils.objective.rows import Row
-from nst_utils.objective.table import Objective
 from nst_utils.support import checks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -227,7 +226,7 @@ def test_a_picture_is_cut_smaller_until_it_fits(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     content, style = nst.noise_image(300, 40, std=0.2), nst.noise_image(70, 50, std=0.2, seed=1)
-    objective = Objective(net, [row(content, style)])
+    objective = WithinMemory(net, [row(content, style)])
     image = nst.noise_image(300, 40, seed=2)
     whole = objective.evaluate(image)
     given = scarce(monkeypatch, lambda _: 3 * 120 * 40, error)
@@ -249,9 +248,9 @@ def test_a_painting_is_cut_too(
 ) -> None:
     style = nst.noise_image(60, 700, std=0.2)
     image = nst.noise_image(*content.shape[2:])
-    whole = Objective(net, [row(content, style)]).evaluate(image)
+    whole = WithinMemory(net, [row(content, style)]).evaluate(image)
     scarce(monkeypatch, lambda _: 3 * 60 * 400, ERRORS[0])
-    tiled = Objective(net, [row(content, style)]).evaluate(image)
+    tiled = WithinMemory(net, [row(content, style)]).evaluate(image)
     torch.testing.assert_close(tiled.loss, whole.loss, rtol=1e-5, atol=0)
     assert capfd.readouterr().err.count("tiles of 350 px") == 1
 
@@ -259,8 +258,8 @@ def test_a_painting_is_cut_too(
 def test_on_a_gpu_first_one_picture_at_a_time(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    objective = Objective(net, [row(content, style)] * 3)
-    monkeypatch.setattr(objective._capacity, "_one_by_one", False)
+    objective = WithinMemory(net, [row(content, style)] * 3)
+    monkeypatch.setattr(objective, "one_by_one", False)
     size = (content.shape[2], content.shape[3])
     images = torch.cat([nst.noise_image(*size, seed=seed) for seed in range(3)])
     together = objective.evaluate(images)
@@ -279,21 +278,21 @@ def test_in_the_end_the_work_moves_to_the_cpu(
     on_gpu = copy.deepcopy(net).to("meta")
     scarce(monkeypatch, lambda its: 0 if its.mean.is_meta else 10**9, ERRORS[0])
     monkeypatch.setattr(step_down, "on_device", lambda its, device: net.to(device))
-    wanted = Objective(net, [row(content, style)]).evaluate(content)
-    objective = Objective(on_gpu, [row(content, style)], may_move=True)
+    wanted = WithinMemory(net, [row(content, style)]).evaluate(content)
+    objective = WithinMemory(on_gpu, [row(content, style)], may_move=True)
     assert objective.device == CPU
     assert torch.equal(objective.evaluate(content).gradient, wanted.gradient)
-    objective._capacity.net = on_gpu  # so that it happens in the middle of a run
+    objective.net = on_gpu  # so that it happens in the middle of a run
     assert torch.equal(objective.evaluate(content).gradient, wanted.gradient)
     assert capfd.readouterr().err.count("the network runs on the CPU, which takes longer") == 2
     with pytest.raises(MemoryError, match="not enough memory"):
-        Objective(on_gpu, [row(content, style)])
+        WithinMemory(on_gpu, [row(content, style)])
 
 
 def test_when_nothing_is_left_it_is_a_sentence(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = Objective(net, [row(content, style)])
+    objective = WithinMemory(net, [row(content, style)])
     scarce(monkeypatch, lambda _: 100, ERRORS[1])
     with pytest.raises(MemoryError, match="however a picture is cut; use a smaller size"):
         objective.evaluate(content)
@@ -302,7 +301,7 @@ def test_when_nothing_is_left_it_is_a_sentence(
 def test_another_error_is_not_taken_for_it(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = Objective(net, [row(content, style)])
+    objective = WithinMemory(net, [row(content, style)])
     scarce(monkeypatch, lambda _: 100, RuntimeError("a bug"))
     with pytest.raises(RuntimeError, match="a bug"):
         objective.evaluate(content)
@@ -336,7 +335,7 @@ def process(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 @linux
 def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_path: Path) -> None:
-    code = "limit(1800); sys.exit(cli.main(sys.argv[1:]))"
+    code = "limit(1800); sys.exit(parser.main(sys.argv[1:]))"
     out = tmp_path / "out.png"
     options = ("--size", 1024, "--steps", 1, "--init", "content", "-o", out)
     done = process(code, "transfer", "chenonceau", "starry-night", *options)
@@ -351,7 +350,7 @@ def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_p
 # So that it is the responses that take the memory, not the kernels of deep layers.
 SHALLOW: dict[str, Any] = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"]}
 SCARCE = """
-memory.available = lambda device: None  # as where nothing is known
+estimate.available = lambda device: None  # as where nothing is known
 path, pictures, settings, more = sys.argv[1:]
 net = nst.vgg19()
 limit(int(more))

@@ -21,7 +21,7 @@ from nst_utils.objective.table import Evaluation
 from nst_utils.optimize import diagnosis
 from nst_utils.optimize.adam import Adam
 from nst_utils.optimize.lbfgs import LBFGS
-from nst_utils.optimize.loop import OPTIMIZERS
+from nst_utils.optimize.settings import OPTIMIZERS
 
 Run = Callable[..., Outcome]
 LAYERS: dict[str, Any] = {
@@ -301,7 +301,7 @@ def test_adams_unit_does_not_underflow() -> None:
 
     moved = []
     for scale in (1.0, 1e-25):
-        adam = Adam(evaluate(scale), torch.full((1, 3, 4, 4), 0.9), learning_rate=0.1)
+        adam = Adam(evaluate(scale), torch.full((1, 3, 4, 4), 0.9), learning_rate=lambda: 0.1)
         adam.step()
         moved.append(adam.images)
     torch.testing.assert_close(moved[0], moved[1])

@@ -233,7 +233,7 @@ def test_lbfgs_needs_at_most_1_2_times_the_evaluations_of_scipy(net: Network, ra
 def test_adam_is_torchs_adam_within_bounds() -> None:
     """Against the loop that every tutorial has, with the gradient divided by its first RMS."""
     begin = starts(1)
-    adam = Adam(function(bowl), begin, learning_rate=0.05)
+    adam = Adam(function(bowl), begin, learning_rate=lambda: 0.05)
     run(adam, 20)
     x = begin.clone().requires_grad_(True)
     unit = torch.autograd.grad(bowl(x.flatten(1)).sum(), x)[0].square().mean().sqrt()
