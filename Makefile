@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo.png
 
-.PHONY: install demo test lint lab studio render stamp clean
+.PHONY: install demo test lint lab studio render stamp architecture clean
 
 install: $(STAMP)
 
@@ -46,6 +46,10 @@ studio: $(STAMP)
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb
 render: $(STAMP)
 	$(BIN)/python notebooks/render.py $(NOTEBOOKS)
+
+# Draws docs/architecture.svg from the imports.
+architecture: $(STAMP)
+	$(BIN)/python docs/architecture.py
 
 # Writes the repository's address, from pyproject.toml, into the notebooks.
 stamp: $(STAMP)
