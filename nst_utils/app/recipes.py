@@ -20,12 +20,12 @@ from torch import Tensor
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
 from nst_utils.experiments.presets import preset
-from nst_utils.images.decoding import reason
 from nst_utils.images.files import load_image, resize, to_pil
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Weighting
 from nst_utils.optimize.results import Callback, Result
 from nst_utils.support import checks
+from nst_utils.support.messages import one_line
 from nst_utils.support.quick import quick_size
 
 KEYWORD = "nst_utils recipe"  # of the text in a PNG
@@ -178,7 +178,7 @@ def from_json(text: str) -> Recipe:
         known = {each.name for each in fields(Recipe)}
         return replace(Recipe(), **{k: v for k, v in values.items() if k in known})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"its settings cannot be used ({reason(error)})") from None
+        raise ValueError(f"its settings cannot be used ({one_line(error)})") from None
 
 
 def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:

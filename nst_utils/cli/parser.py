@@ -20,6 +20,7 @@ from nst_utils.networks.builders import NETWORKS
 from nst_utils.networks.network import POOLINGS, PRECISIONS
 from nst_utils.optimize.loop import OPTIMIZERS
 from nst_utils.support import checks
+from nst_utils.support.messages import one_line
 
 BAD_INPUT = 2
 
@@ -39,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _refuse(message: object) -> int:
     """Say on one line what is wrong; return the exit code."""
-    print("nst:", " ".join(str(message).splitlines()), file=sys.stderr)
+    print("nst:", one_line(message, whole=True), file=sys.stderr)
     return BAD_INPUT
 
 

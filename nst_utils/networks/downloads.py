@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nst_utils.networks.tensor_files import first_line, read_state_dict
+from nst_utils.networks.tensor_files import read_state_dict
+from nst_utils.support.messages import one_line
 from nst_utils.support.paths import write_whole
 
 PATIENCE = 60.0  # seconds without a byte after which a download is given up
@@ -54,7 +55,7 @@ def download_from_torchvision(network: str) -> dict[str, Tensor]:
         ) from None
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"torchvision's weights of {network} could not be stored ({first_line(error)}); name "
+            f"torchvision's weights of {network} could not be stored ({one_line(error)}); name "
             "another folder for them in the environment variable TORCH_HOME"
         ) from None
     return read_state_dict(path)
@@ -110,4 +111,4 @@ def _why(error: Exception) -> str:
     """What is the matter, in a few words: of a URLError, what lies behind it."""
     code = f"the server answers {error.code}, " if isinstance(error, HTTPError) else ""
     reason = getattr(error, "reason", error)
-    return code + first_line(reason if isinstance(reason, Exception) else Exception(reason))
+    return code + one_line(reason)

@@ -16,6 +16,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from nst_utils.support.messages import one_line
+
 LARGEST = 10_000_000_000  # bytes; a checkpoint of VGG-19 with Adam's state has 1.7 GB
 
 
@@ -49,7 +51,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from None
     except Exception as error:  # of a damaged file, torch raises a dozen kinds
         raise ValueError(
-            f"{path} cannot be read as {_kind(path)} ({first_line(error)}); get the file again, or "
+            f"{path} cannot be read as {_kind(path)} ({one_line(error)}); get the file again, or "
             "save it again with torch.save(model.state_dict(), ...)"
         ) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
@@ -99,5 +101,4 @@ def _holds(file: Any, text: bytes) -> bool:
         return content.find(text) >= 0
 
 
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+first_line = one_line  # for optimize/checkpoints.py, until it asks messages itself

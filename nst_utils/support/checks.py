@@ -14,6 +14,8 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
+from nst_utils.support.messages import one_line
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
 
@@ -174,13 +176,12 @@ def explain(error: BaseException, options: bool = True) -> str | None:
     With ``options`` it names those of the command line.
     """
     if isinstance(error, (ValueError, OSError)):
-        return " ".join(str(error).splitlines())
+        return one_line(error, whole=True)
     if is_out_of_memory(error):
         option = " (--size)" if options else ""
         return f"there is not enough memory for this; use a smaller size{option}"
     # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.
     if isinstance(error, (torch.AcceleratorError, NotImplementedError)):
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         option = " (--device cpu)" if options else ""
-        return f"the device could not do this ({first_line}); use the CPU{option}"
+        return f"the device could not do this ({one_line(error)}); use the CPU{option}"
     return None
