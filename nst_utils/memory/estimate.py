@@ -55,13 +55,13 @@ def check_fits(
     smaller = [side for side in its_tiles if side < min(longest, tile or longest)]
     fitting = next((side for side in smaller if fits(longest, side)), None)
     if fitting:
-        ways.append(f"tiles of {fitting} px, which take longer (tile={fitting}, --tile {fitting})")
+        ways.append(f"tiles of {fitting} px, which take longer (tile={fitting})")
     if len(rows) > 1 and estimate(net, rows[:1], size, optimizer, tile) <= free:
         ways.append("fewer pictures in one run")
     sides = range(1, longest + 1)
     limit = bisect.bisect_left(sides, True, key=lambda side: not fits(side, tile))
     if limit:
-        ways.append(f"pictures of at most {limit} px (--size {limit})")
+        ways.append(f"pictures of at most {limit} px (size={limit})")
     need = estimate(net, rows, size, optimizer, tile)
     raise ValueError(
         f"a picture of {width}x{height} px needs about {need / 1e9:.1f} GB of memory here, but "

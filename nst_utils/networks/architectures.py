@@ -15,7 +15,7 @@ class Architecture:
     """A network without its numbers.
 
     Attributes:
-        name: as ``--network`` takes it, which is torchvision's name too.
+        name: torchvision's name, and that of its builder here.
         layers: whose responses can be asked for, from the picture on.
         shapes: convolution -> (filters, filters before, side of the kernel). In VGG a layer is one
             convolution; a SqueezeNet layer ``fireN`` has three.

@@ -153,7 +153,8 @@ def _check_network(state: State, name: str, architecture: Architecture) -> None:
     normalized = any(".running_mean" in key for key in state)
     if not _has_all(state, architecture) and others:
         raise ValueError(
-            f"{name} is not {architecture.name} but {others[0]}; load it as {others[0]} (--network)"
+            f"{name} is not {architecture.name} but {others[0]}; load it as {others[0]} "
+            f'(network="{others[0]}")'
         )
     if normalized and not architecture.normalizations:
         raise ValueError(

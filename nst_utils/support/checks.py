@@ -170,18 +170,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or bool(of_torch)
 
 
-def explain(error: BaseException, options: bool = True) -> str | None:
-    """One line for the user on an error that a run ended with; ``None`` for a bug of ours.
-
-    With ``options`` it names those of the command line.
-    """
+def explain(error: BaseException, options: object = None) -> str | None:
+    """One line for the user on an error that a run ended with; ``None`` for a bug of ours."""
     if isinstance(error, (ValueError, OSError)):
         return one_line(error, whole=True)
     if is_out_of_memory(error):
-        option = " (--size)" if options else ""
-        return f"there is not enough memory for this; use a smaller size{option}"
+        return "there is not enough memory for this; use a smaller size, for instance size=256"
     # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.
     if isinstance(error, (torch.AcceleratorError, NotImplementedError)):
-        option = " (--device cpu)" if options else ""
-        return f"the device could not do this ({one_line(error)}); use the CPU{option}"
+        return f'the device could not do this ({one_line(error)}); use the CPU (device="cpu")'
     return None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextvars import ContextVar
 
 from tqdm.auto import tqdm
+
+# What sentences go through before they are shown; the command line names its own options there.
+wording: ContextVar[Callable[[str], str]] = ContextVar("wording", default=str)
 
 
 def say(line: str) -> None:
     """Print one line on standard error, without tearing a bar apart."""
-    tqdm.write(f"nst: {line}", file=sys.stderr)
+    tqdm.write(f"nst: {wording.get()(line)}", file=sys.stderr)
 
 
 def one_line(error: object, whole: bool = False) -> str:

@@ -159,7 +159,7 @@ def test_what_is_proposed_fits_and_a_pixel_more_does_not(net: Network) -> None:
     assert re.match(
         r"a picture of 2000x1500 px needs about \d+\.\d GB of memory here, but 4.0", said
     )
-    found = re.search(r"use tiles of (\d+) px.* --tile (\d+)\), or pictures .*--size (\d+)\)", said)
+    found = re.search(r"use tiles of (\d+) px.* \(tile=(\d+)\), or pictures .*\(size=(\d+)\)", said)
     assert found is not None
     tile, again, side = map(int, found.groups())
     assert tile == again
@@ -338,7 +338,9 @@ def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_p
     done = process(code, "transfer", "chenonceau", "starry-night", *options)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
-    found = re.search(r"nst: a picture of 1024x768 px needs .*--size (\d+)\)$", done.stderr.strip())
+    found = re.search(
+        r"nst: a picture of 1024x768 px needs .* \(--size (\d+)\)$", done.stderr.strip()
+    )
     assert found is not None, done.stderr
     assert 200 < int(found[1]) < 1000
     assert not out.exists()
