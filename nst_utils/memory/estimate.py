@@ -18,9 +18,10 @@ from nst_utils.objective.rows import Row
 # Copies of a picture that an optimizer keeps, and that each of its steps works on: L-BFGS 20 pairs,
 # and about as much again for the curvature and the line search.
 _COPIES_OF_PICTURE = {"lbfgs": 40 + 25, "adam": 16}
-# Copies of the first layer's response, the largest one, that lie side by side: on the way back, in
-# tiles with what is cut out for them, with each region of a style, and on the way there alone.
-_COPIES_BACK, _COPIES_BACK_CUT, _COPIES_REGION, _COPIES_THERE = 7, 9, 1, 3
+# Copies of the first layer's response, the largest one, that lie side by side: on the way back,
+# there also with what is cut out for a tile, and on the way there alone. In float32, whatever the
+# network computes in, there is one more copy, and on the way back one for each region of a style.
+_COPIES_BACK, _COPIES_BACK_CUT, _COPIES_THERE = 6, 8, 2
 # The code that oneDNN writes for each size, and what the allocator does not give back at once.
 _ANYWAY = 100_000_000
 # torch imports its compiler when an Adam is made for the first time.
@@ -85,22 +86,18 @@ def estimate(
     content = {layer for row in rows for layer in row.content_layers}
     layers = [*content, *(layer for row in rows for layer in row.style_layers)]
     value = min(buffer.element_size() for buffer in net.buffers())  # bytes, in its convolutions
-    widest = value * _density(net, net.layers[0])
+    first = _density(net, net.layers[0])
 
-    def seen(size: Size) -> float:
-        """Bytes of the first layer's response to what the network sees at a time."""
-        parts = tiles.cut(net.architecture, layers, size, tile)
-        return widest * max(
-            (rows.end - rows.first) * (columns.end - columns.first)
-            for rows, columns in (part.seen for part in parts)
-        )
+    def seen(size: Size) -> int:
+        """How many pixels the network sees at a time."""
+        spans = [part.seen for part in tiles.cut(net.architecture, layers, size, tile)]
+        return max((y.end - y.first) * (x.end - x.first) for y, x in spans)
 
-    pixels = height * width
-    whole = seen((height, width)) == widest * pixels
-    copies = _COPIES_BACK if whole else _COPIES_BACK_CUT
-    copies += _COPIES_REGION * max(len(row.regions) for row in rows)
+    pixels, at_a_time = height * width, seen((height, width))
+    copies = _COPIES_BACK if at_a_time == pixels else _COPIES_BACK_CUT
+    held = 4 * (1 + max(len(row.regions) for row in rows))
     # One picture at a time: a GPU takes all of them at once only as long as there is memory for it.
-    back = copies * seen((height, width))
+    back = (copies * value + held) * first * at_a_time
     steps = 12 * len(rows) * _COPIES_OF_PICTURE.get(str(optimizer), 0) * pixels
     contents = len({id(row.content) for row in rows if row.content is not None})
     targets = 4 * contents * sum(_density(net, layer) for layer in content) * pixels
@@ -108,7 +105,7 @@ def estimate(
     if net.mean.device.type == "cpu":
         fixed = _ANYWAY + (_COMPILER if optimizer == "adam" else 0)
         fixed += _kernels(net, layers) if value == 4 else 0
-    there = _COPIES_THERE * max(map(seen, pictures))
+    there = (_COPIES_THERE * value + 4) * first * max(map(seen, pictures))
     return int(fixed + targets + max(there, back + steps))
 
 
