@@ -30,8 +30,9 @@ from nst_utils.support.quick import quick_size
 
 KEYWORD = "nst_utils recipe"  # of the text in a PNG
 MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
-# The limits of the studio's controls; of alpha/beta, as powers of 10.
-LEAST_RATIO, MAX_RATIO, MAX_FACTOR, MAX_TV, MAX_STEPS, MAX_SEED = -6, 4, 10, 1e9, 100_000, 2**31
+# The limits of the studio's controls, not of what can be run; of alpha/beta, as powers of 10.
+LEAST_RATIO, MAX_RATIO, MAX_FACTOR = -6, 4, 10
+MAX_TV, MAX_STEPS, MAX_STUDIO_SEED = 1e9, 100_000, 2**31
 SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
 
 
@@ -81,7 +82,7 @@ class Recipe:
         checks.one_of("start", self.init, (*INITS, SO_FAR))
         _check_number("tv_weight", self.tv_weight, 0, MAX_TV)
         checks.count("steps", self.steps, 1, MAX_STEPS)
-        checks.count("seed", self.seed, 0, MAX_SEED)
+        checks.count("seed", self.seed, 0, MAX_STUDIO_SEED)
         checks.one_of("device", self.device.partition(":")[0], ("auto", "cpu", "cuda", "mps"))
 
     @property
