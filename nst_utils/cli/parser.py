@@ -6,12 +6,14 @@ import argparse
 import io
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn
 
 from nst_utils import __version__
 from nst_utils.cli import commands
 from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
 from nst_utils.cli.doctor import doctor
+from nst_utils.cli.wording import in_options
 from nst_utils.experiments.reconstructions import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
 from nst_utils.experiments.style_transfer import CONTENT_WEIGHT
 from nst_utils.images.color import PRESERVE_COLORS
@@ -22,6 +24,7 @@ from nst_utils.networks.network import POOLINGS, PRECISIONS
 from nst_utils.objective.evaluation import Formulas
 from nst_utils.optimize.settings import OPTIMIZERS, Settings
 from nst_utils.support import checks
+from nst_utils.support.messages import one_line, wording
 
 BAD_INPUT = 2
 
@@ -41,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _refuse(message: object) -> int:
     """Say on one line what is wrong; return the exit code."""
-    print("nst:", " ".join(str(message).splitlines()), file=sys.stderr)
+    print("nst:", one_line(message, whole=True), file=sys.stderr)
     return BAD_INPUT
 
 
@@ -198,16 +201,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     could not go on to the end."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that cannot be shown is no error
         sys.stdout.reconfigure(errors="backslashreplace")
+    before = wording.set(str)
     try:
         args = build_parser().parse_args(argv)
+        wording.set(partial(in_options, known=vars(args)))
         return int(args.run(args))
     except Exception as error:
         sentence = checks.explain(error)
         if sentence is None:
             raise  # a bug of ours is not bad input
-        return _refuse(sentence)
+        return _refuse(wording.get()(sentence))
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
     except KeyboardInterrupt:
         print("nst: interrupted; nothing was written", file=sys.stderr)
         return commands.INTERRUPTED
+    finally:
+        wording.reset(before)

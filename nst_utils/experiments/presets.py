@@ -68,7 +68,7 @@ class Preset:
         network = overrides.get("network", self.network)
         if network != self.network:
             settings["weights"] = "bundled" if network == "vgg19" else "torchvision"
-            settings["normalized"] &= ARCHITECTURES[network].pool_side == 2
+            settings["normalized"] &= ARCHITECTURES[network].can_be_normalized
         return settings | {k: v for k, v in overrides.items() if k in _OF_NETWORK}
 
     def transfer_settings(self, **overrides: Any) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from nst_utils.images.conversion import scale, to_strips, to_tensor
-from nst_utils.images.decoding import MAX_PIXELS, open_picture, reason
+from nst_utils.images.decoding import MAX_PIXELS, open_picture
 from nst_utils.support import checks
+from nst_utils.support.messages import one_line
 from nst_utils.support.paths import check_writable, data_file, user_path, write_whole
 from nst_utils.support.quick import quick_size
 
@@ -97,7 +98,7 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
         return to_tensor(strips, target)
     except Exception as error:  # modes that Pillow cannot convert, too little memory
         raise ValueError(
-            f"{name} cannot be converted to RGB ({reason(error)}); save it as PNG"
+            f"{name} cannot be converted to RGB ({one_line(error)}); save it as PNG"
         ) from None
 
 

@@ -15,15 +15,16 @@ class Architecture:
     """A network without its numbers.
 
     Attributes:
-        name: as ``--network`` takes it, which is torchvision's name too.
+        name: torchvision's name, and that of its builder here.
         layers: whose responses can be asked for, from the picture on.
         shapes: convolution -> (filters, filters before, side of the kernel). In VGG a layer is one
             convolution; a SqueezeNet layer ``fireN`` has three.
         modules: convolution -> its name in torchvision's state dict (``features.21``).
         normalizations: convolution -> the name of the batch normalization after it, if any.
         pooled: layers that have a pooling before them.
-        pool_side: of its windows, which lie two positions apart.
         strides: layer -> how many pixels lie between two of its positions.
+        pool_side: of the windows of its poolings, which lie two positions apart.
+        border: pixels of each side that its first convolution leaves out, if it has no padding.
     """
 
     name: str
@@ -33,13 +34,23 @@ class Architecture:
     pooled: frozenset[str]
     strides: dict[str, int]
     pool_side: int = 2
+    border: int = 0
     normalizations: dict[str, str] = field(default_factory=dict)
 
     def size(self, layer: str, picture: Sequence[int]) -> tuple[int, int]:
         """(H_l, W_l) of a layer's responses to a picture of (height, width)."""
-        lost = 0 if self.pool_side == 2 else 1  # SqueezeNet's first convolution has no padding
-        height, width = ((side - lost) // self.strides[layer] for side in picture)
+        height, width = ((side - self.border) // self.strides[layer] for side in picture)
         return height, width
+
+    @property
+    def overlapping_pooling(self) -> bool:
+        """Whether the windows of its poolings overlap: then it cannot work in tiles."""
+        return self.pool_side > 2
+
+    @property
+    def can_be_normalized(self) -> bool:
+        """Whether each layer is one convolution of the layer before (section 2 of the paper)."""
+        return all(layer in self.shapes for layer in self.layers)
 
 
 # Filters of each of VGG's five blocks (Simonyan & Zisserman 2015, table 1).
@@ -106,7 +117,7 @@ def _squeezenet() -> Architecture:
         before = 2 * expanded
     pooled = frozenset({"fire2", "fire4", "fire6"})
     layers = tuple(strides)
-    return Architecture("squeezenet1_1", layers, shapes, modules, pooled, strides, pool_side=3)
+    return Architecture("squeezenet1_1", layers, shapes, modules, pooled, strides, 3, border=1)
 
 
 ARCHITECTURES = {

@@ -135,11 +135,19 @@ class Network(nn.Module):
         """How many pixels lie between two positions of a layer."""
         return self.architecture.strides[checks.one_of("layer", layer, self.layers)]
 
+    def modules_by_layer(self) -> dict[str, nn.Module]:
+        """layer -> the module that computes its responses, to hang hooks on.
+
+        Of what ``torch.compile`` gives, too; there hooks see nothing once it is compiled.
+        """
+        return dict(self._steps.items())
+
     def _pool(self, x: Tensor) -> Tensor:
-        side = self.architecture.pool_side
-        if self.pooling == "avg":
-            return average_pool(x) if side == 2 else fn.avg_pool2d(x, side, 2, ceil_mode=True)
-        return fn.max_pool2d(x, side, 2, ceil_mode=side > 2)
+        side, overlapping = self.architecture.pool_side, self.architecture.overlapping_pooling
+        if self.pooling == "avg" and not overlapping:
+            return average_pool(x)
+        pool = fn.avg_pool2d if self.pooling == "avg" else fn.max_pool2d
+        return pool(x, side, 2, ceil_mode=overlapping)
 
     def _check_size(self, images: Tensor, deepest: str) -> None:
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
@@ -148,8 +156,8 @@ class Network(nn.Module):
                 f"{images.dtype} of shape {tuple(images.shape)}"
             )
         height, width = images.shape[-2:]
-        # Windows of 3 need more than their stride.
-        least = self.stride(deepest) * (1 if self.architecture.pool_side == 2 else 2)
+        # Windows that overlap need more than their stride.
+        least = self.stride(deepest) * (2 if self.architecture.overlapping_pooling else 1)
         if min(height, width) < least:
             raise ValueError(
                 f"a picture of {width}x{height} px is too small for {deepest}, which needs at "

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nst_utils.networks.network import Network
 from nst_utils.objective.table import Objective
 
 
@@ -47,7 +48,7 @@ class _Watch:
         looked: whether it saw any; a compiled network does not let it.
     """
 
-    def __init__(self, net: torch.nn.Module) -> None:
+    def __init__(self, net: Network) -> None:
         self.response: str | None = None
         self.gradient: str | None = None
         self.looked = False
@@ -56,10 +57,8 @@ class _Watch:
         self._greatest = 0.0
 
     def __enter__(self) -> _Watch:
-        for name, layer in self._net.named_modules():
-            if name.startswith("_steps.") and name.count(".") == 1:
-                hook = self._hook(name.removeprefix("_steps."))
-                self._handles.append(layer.register_forward_hook(hook))
+        for layer, module in self._net.modules_by_layer().items():
+            self._handles.append(module.register_forward_hook(self._hook(layer)))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,8 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
+from nst_utils.support.messages import one_line
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
 
@@ -168,19 +170,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or bool(of_torch)
 
 
-def explain(error: BaseException, options: bool = True) -> str | None:
-    """One line for the user on an error that a run ended with; ``None`` for a bug of ours.
-
-    With ``options`` it names those of the command line.
-    """
+def explain(error: BaseException, options: object = None) -> str | None:
+    """One line for the user on an error that a run ended with; ``None`` for a bug of ours."""
     if isinstance(error, (ValueError, OSError)):
-        return " ".join(str(error).splitlines())
+        return one_line(error, whole=True)
     if is_out_of_memory(error):
-        option = " (--size)" if options else ""
-        return f"there is not enough memory for this; use a smaller size{option}"
+        return "there is not enough memory for this; use a smaller size, for instance size=256"
     # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.
     if isinstance(error, (torch.AcceleratorError, NotImplementedError)):
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        option = " (--device cpu)" if options else ""
-        return f"the device could not do this ({first_line}); use the CPU{option}"
+        return f'the device could not do this ({one_line(error)}); use the CPU (device="cpu")'
     return None

@@ -643,7 +643,7 @@ def fail_with(
     return transfer
 
 
-NO_MEMORY = ["not enough memory", "use a smaller size (--size)"]
+NO_MEMORY = ["not enough memory", "use a smaller size, for instance --size 256"]
 
 
 @pytest.mark.parametrize(
