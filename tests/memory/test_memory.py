@@ -336,7 +336,7 @@ def process(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 @linux
 def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_path: Path) -> None:
-    code = "limit(1800); sys.exit(cli.main(sys.argv[1:]))"
+    code = "limit(1800); sys.exit(parser.main(sys.argv[1:]))"
     out = tmp_path / "out.png"
     options = ("--size", 1024, "--steps", 1, "--init", "content", "-o", out)
     done = process(code, "transfer", "chenonceau", "starry-night", *options)
@@ -351,7 +351,7 @@ def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_p
 # So that it is the responses that take the memory, not the kernels of deep layers.
 SHALLOW: dict[str, Any] = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"]}
 SCARCE = """
-memory.available = lambda device: None  # as where nothing is known
+estimate.available = lambda device: None  # as where nothing is known
 path, pictures, settings, more = sys.argv[1:]
 net = nst.vgg19()
 limit(int(more))
