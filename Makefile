@@ -1,4 +1,5 @@
 # make demo | test | lab | studio | install | render | stamp; each sets up .venv first, once.
+# make test COVERAGE=1   measures what the tests reach, too, as continuous integration does.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
 PYTHON ?= python3
@@ -6,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo.png
+COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 .PHONY: install demo test lint lab studio render stamp architecture clean
 
@@ -23,10 +25,14 @@ demo: $(STAMP)
 	$(BIN)/nst demo --output $(DEMO)
 	@echo "The picture: $(CURDIR)/$(DEMO)"
 
+# Two processes of one thread each: on such small pictures, threads mostly wait for one another.
+# A file's tests stay in one process, which loads what they share once; those that measure memory
+# or time, or open a browser, go one after the other in a single one (see tests/conftest.py).
+test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
-	$(BIN)/pytest --cov --cov-report=term tests
-	NST_QUICK=1 $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
-		--nbval-kernel-startup-timeout=120 notebooks
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(COVERED) tests
+	NST_QUICK=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env \
+		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -67,6 +68,17 @@ class Outcome(NamedTuple):
         assert self.err.count("\n") == 1, self.err
         assert "Traceback" not in self.err
         return self.err.strip()
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Sends one to this process, which takes it as at a terminal.
+
+    Tests that a shell runs in the background, and their children, begin with it ignored.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -232,7 +232,7 @@ class Descent:
         try:
             yield
         except (MemoryError, RuntimeError) as error:
-            why = checks.explain(error, options=False)
+            why = checks.explain(error)
             if why is None or not self.number:
                 raise
             self._failed = True

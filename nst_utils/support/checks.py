@@ -170,7 +170,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or bool(of_torch)
 
 
-def explain(error: BaseException, options: object = None) -> str | None:
+def explain(error: BaseException) -> str | None:
     """One line for the user on an error that a run ended with; ``None`` for a bug of ours."""
     if isinstance(error, (ValueError, OSError)):
         return one_line(error, whole=True)

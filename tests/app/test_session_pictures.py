@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -139,12 +138,14 @@ def test_two_runs_on_one_network_do_not_disturb_each_other(paint: Paint) -> None
 
 
 @pytest.mark.parametrize("when", [0, 2])
-def test_an_interrupt_stops_a_run_in_this_thread(when: int, paint: Paint) -> None:
+def test_an_interrupt_stops_a_run_in_this_thread(
+    when: int, paint: Paint, ctrl_c: Callable[[], None]
+) -> None:
     """As Ctrl-C or the notebook's stop button sends it, before or after the first step."""
 
     def interrupt(number: int) -> None:
         if number == when:
-            signal.raise_signal(signal.SIGINT)
+            ctrl_c()
 
     def run(callback: Callback) -> Result:
         interrupt(0)

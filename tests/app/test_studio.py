@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-import signal
 import sys
 import threading
 import weakref
@@ -121,7 +120,9 @@ def test_weights_of_another_preset_are_not_sent_to_a_running_picture(make: MakeS
     assert studio.studio.controls.recipe.preset == "content-start"
 
 
-def test_in_the_notebooks_own_thread_it_can_be_interrupted(make: MakeStudio) -> None:
+def test_in_the_notebooks_own_thread_it_can_be_interrupted(
+    make: MakeStudio, ctrl_c: Callable[[], None]
+) -> None:
     studio = make(blocking=True, steps=1000)
     assert studio["nst-pause"].layout.display == studio["nst-stop"].layout.display == "none"
     where: set[threading.Thread] = set()
@@ -129,7 +130,7 @@ def test_in_the_notebooks_own_thread_it_can_be_interrupted(make: MakeStudio) -> 
     def on_progress(change: Any) -> None:
         where.add(threading.current_thread())
         if studio.number >= 2:
-            signal.raise_signal(signal.SIGINT)
+            ctrl_c()
 
     studio["nst-where"].observe(on_progress, "value")
     studio.click("start")

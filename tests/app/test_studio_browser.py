@@ -240,6 +240,7 @@ def test_the_film_the_comparison_and_the_gram_matrices_are_shown(lab: Lab) -> No
         page.get_by_text("Which styles are matched: Gram matrices").click()
         wait_for(page, ".nst-match", "conv5_1")
         assert "off)" in text(page, ".nst-match")
+        page.wait_for_selector("img[alt^='Gram matrices of conv3_1']")  # it is drawn afterwards
         assert page.locator("img[alt^='Gram matrices of conv3_1']").count() == 1
         assert not page.locator(".nst-studio img:not([alt])").count()
 

@@ -754,12 +754,13 @@ def test_ctrl_c_while_the_result_is_written_loses_nothing(
     shared_net: list[dict[str, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    ctrl_c: Callable[[], None],
 ) -> None:
     name = "save_or_rescue" if when == "picture" else "write_whole"
     write = getattr(commands, name)
 
     def interrupted(*given: Any) -> Any:
-        signal.raise_signal(signal.SIGINT)
+        ctrl_c()
         return write(*given)
 
     monkeypatch.setattr(commands, name, interrupted)

@@ -242,6 +242,7 @@ def test_without_a_server_it_is_a_sentence_and_later_a_retry_works(
     assert len(download_from_torchvision(NETWORK)) == 52
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("fault", [stalls, never_answers])
 def test_a_hanging_download_can_be_interrupted(fault: Fault, server: Server, cached: Path) -> None:
     main = threading.get_ident()

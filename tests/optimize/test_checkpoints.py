@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -399,6 +398,7 @@ def test_ctrl_c_while_a_checkpoint_is_written_ends_the_run(
     style: Tensor,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    ctrl_c: Callable[[], None],
 ) -> None:
     """After it is whole: torch.save would make an error of its own of the interrupt."""
     write, calls = paths._Output.write, []
@@ -406,7 +406,7 @@ def test_ctrl_c_while_a_checkpoint_is_written_ends_the_run(
     def interrupted(self: paths._Output, data: Any) -> int:
         calls.append(1)
         if len(calls) == 3:
-            signal.raise_signal(signal.SIGINT)
+            ctrl_c()
         return write(self, data)
 
     monkeypatch.setattr(paths._Output, "write", interrupted)
