@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -22,6 +22,8 @@ from nst_utils.objective.table import Objective
 from nst_utils.support import checks
 
 INITS = ("noise", "content", "style")
+# Names of layers, or the weight of each.
+Layers = Sequence[str] | Mapping[str, float]
 
 
 MakeObjective = Callable[[Sequence[Row]], Objective]
@@ -79,7 +81,7 @@ def style_parts(
             :func:`nst_utils.experiments.style_transfer.transfer`.
         size: (height, width) of the picture to be made.
     """
-    pictures = [checks.one_image("style", each) for each in as_list(style)]
+    pictures = [checks.one_image("style", each) for each in as_list("style", style)]
     if blend is not None and masks is not None:
         raise ValueError("style_blend and masks cannot be combined; leave one of them out")
     if style_masks is not None and masks is None:
@@ -116,9 +118,9 @@ def _blended(pictures: list[Tensor], shares: list[Any]) -> list[Painting]:
 
 
 def _as_share_lists(blend: Any) -> list[list[Any]]:
-    shares = as_list(blend)
+    shares = as_list("style_blend", blend)
     several = any(checks.is_several(share) for share in shares)
-    return [as_list(each) for each in shares] if several else [shares]
+    return [as_list("style_blend", each) for each in shares] if several else [shares]
 
 
 def _same_number(what: str, values: Sequence[Any], pictures: Sequence[Tensor]) -> None:
@@ -130,12 +132,24 @@ def _same_number(what: str, values: Sequence[Any], pictures: Sequence[Tensor]) -
         )
 
 
-def style_table(layers: Sequence[str], weights: Sequence[float] | None) -> dict[str, float]:
-    """Layer -> w_l of eq. 5."""
+def content_table(layers: Layers) -> dict[str, float]:
+    """Layer -> weight in the sum over layers, 1 where none is given."""
+    return dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
+
+
+def style_table(layers: Layers, weights: Sequence[float] | None) -> dict[str, float]:
+    """Layer -> w_l of eq. 5, all alike where none are given."""
+    if isinstance(layers, Mapping):
+        if weights is not None:
+            raise ValueError(
+                "style_layers has weights already; leave style_layer_weights out, or give "
+                "style_layers as a list"
+            )
+        return dict(layers)
     if weights is None:
         return {layer: 1 / len(layers) for layer in layers}
     one_tensor = isinstance(weights, Tensor) and weights.ndim == 1
-    weights = list(weights) if one_tensor else as_list(weights)
+    weights = list(weights) if one_tensor else as_list("style_layer_weights", weights)
     if len(weights) != len(layers):
         raise ValueError(
             f"style_layer_weights has {len(weights)} values for {len(layers)} style layers; "
@@ -165,21 +179,37 @@ def _on_cpu(picture: Tensor) -> Tensor:
     return picture.detach().to("cpu", torch.float32)
 
 
-def as_list(value: Any) -> list[Any]:
+def as_list(what: str, value: Any) -> list[Any]:
     """A list of the values; of one where it is a single value."""
+    if isinstance(value, (Mapping, Set)):
+        raise ValueError(
+            f"{what} must be one value or a list of them, got {checks.shown(value)}, which has no "
+            "order; give a list"
+        )
     return list(value) if checks.is_several(value) else [value]
 
 
-def as_layer_lists(what: str, layers: Any, known: Sequence[str]) -> list[list[str]]:
-    """A list of layer names, or of such lists, as the latter; ``known`` are the network's."""
-    if isinstance(layers, str):
-        return [check_layers(layers, known=known)]
+def as_layer_lists(what: str, layers: Any, known: Sequence[str]) -> list[Layers]:
+    """Layer names, a dictionary of their weights, or a list of either, as the latter.
+
+    ``known`` are the network's layers.
+    """
+    if isinstance(layers, (str, Mapping)):
+        return [as_layers(layers, known)]
     if not checks.is_several(layers):
         raise ValueError(f"{what} must be a list of names, got {checks.shown(layers)}")
     layers = list(layers)
     if any(isinstance(layer, str) for layer in layers):
-        return [check_layers(layers, known=known)]
-    return [check_layers(each, known=known) for each in layers]
+        return [as_layers(layers, known)]
+    return [as_layers(each, known) for each in layers]
+
+
+def as_layers(layers: Any, known: Sequence[str]) -> Layers:
+    """Names that the network has, with their weights where it is a dictionary."""
+    if not isinstance(layers, Mapping):
+        return check_layers(layers, known=known)
+    names = check_layers(list(layers), known=known)
+    return {name: checks.weight(f"the weight of {name}", layers[name]) for name in names}
 
 
 def broadcast(**options: list[Any]) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from nst_utils.experiments.arguments import (
+    Layers,
+    as_layers,
     known_layers,
     objective_maker,
     start_picture,
@@ -94,7 +96,7 @@ def reconstruct_content(
 
 def reconstruct_style(
     image: Tensor,
-    layer_sets: Sequence[Sequence[str]] = STYLE_LAYER_SETS,
+    layer_sets: Sequence[Layers] = STYLE_LAYER_SETS,
     *,
     net: Network | None = None,
     size: tuple[int, int] | None = None,
@@ -118,7 +120,7 @@ def reconstruct_style(
 
     Args:
         image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
-        layer_sets: lists of layer names; one picture each.
+        layer_sets: lists of layer names, or dictionaries with their weights; one picture each.
         size: (height, width) of the pictures; by default that of ``image``.
         net, seed, device, tile: as for :func:`nst_utils.transfer`.
         exact: plain L-BFGS, because :mod:`nst_utils.optimize.curvature`, where no layer holds the
@@ -134,11 +136,12 @@ def reconstruct_style(
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
     checks.function("callback", callback)
     checks.one_image("image", image)
-    layer_sets = list(layer_sets) if checks.is_several(layer_sets) else []
+    several = checks.is_several(layer_sets) and not isinstance(layer_sets, Mapping)
+    layer_sets = list(layer_sets) if several else []
     if not layer_sets or any(isinstance(layers, str) for layers in layer_sets):
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     known = known_layers(net)
-    tables = [style_table(check_layers(layers, known=known), None) for layers in layer_sets]
+    tables = [style_table(as_layers(layers, known), None) for layers in layer_sets]
     rows = [Row(style=image, style_layers=table, style_weight=1.0) for table in tables]
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from nst_utils.experiments.arguments import (
+    Layers,
     as_layer_lists,
     as_list,
     broadcast,
+    content_table,
     known_layers,
     objective_maker,
     start_picture,
@@ -55,8 +57,8 @@ def transfer(
     net: Network | None = None,
     content_weight: float | Sequence[float] = CONTENT_WEIGHT,
     style_weight: float | Sequence[float] = 1.0,
-    content_layers: Sequence[str] | Sequence[Sequence[str]] = CONTENT_LAYERS,
-    style_layers: Sequence[str] | Sequence[Sequence[str]] = STYLE_LAYERS,
+    content_layers: Layers | Sequence[Layers] = CONTENT_LAYERS,
+    style_layers: Layers | Sequence[Layers] = STYLE_LAYERS,
     style_layer_weights: Sequence[float] | None = None,
     content_reduction: str = Formulas.content_reduction,
     style_reduction: str = Formulas.style_reduction,
@@ -89,7 +91,7 @@ def transfer(
             strokes. Several make several pictures, or one with ``style_blend`` or ``masks``.
         net: by default :func:`nst_utils.vgg19`, the paper's; copied if on another device.
         content_weight: alpha. style_weight: beta. Only their ratio matters to the picture.
-        content_layers, style_layers: by name.
+        content_layers, style_layers: by name, or with the weight of each: ``{"conv1_1": 0.01}``.
         style_layer_weights: w_l for each style layer; by default 1 / number of layers.
         content_reduction: ``"mean"`` or ``"sum"`` of eq. 1 (see
             :func:`nst_utils.losses.content_loss`).
@@ -126,20 +128,20 @@ def transfer(
     content, style, recolor = _colors(photograph, style, preserve_color)
     known = known_layers(net)
     table = broadcast(
-        content_weight=as_list(content_weight),
-        style_weight=as_list(style_weight),
-        tv_weight=as_list(tv_weight),
+        content_weight=as_list("content_weight", content_weight),
+        style_weight=as_list("style_weight", style_weight),
+        tv_weight=as_list("tv_weight", tv_weight),
         style=style_parts(style, style_blend, masks, style_masks, photograph.shape[2:]),
         content_layers=as_layer_lists("content_layers", content_layers, known),
         style_layers=as_layer_lists("style_layers", style_layers, known),
-        init=as_list(init),
-        seed=as_list(seed),
+        init=as_list("init", init),
+        seed=as_list("seed", seed),
     )
     rows = [
         Row(
             content=content,
             style=row["style"],
-            content_layers=dict.fromkeys(row["content_layers"], 1.0),
+            content_layers=content_table(row["content_layers"]),
             style_layers=style_table(row["style_layers"], style_layer_weights),
             content_weight=checks.weight("content_weight", row["content_weight"]),
             style_weight=checks.weight("style_weight", row["style_weight"]),
@@ -183,7 +185,7 @@ def _colors(photograph: Tensor, style: Any, preserve: str | None) -> tuple[Tenso
     if preserve is None:
         return photograph, style, lambda image: image
     checks.one_of("preserve_color", preserve, PRESERVE_COLORS)
-    paintings = [checks.one_image("style", each) for each in as_list(style)]
+    paintings = [checks.one_image("style", each) for each in as_list("style", style)]
     if preserve == "statistics":
         return (
             photograph,
