@@ -209,7 +209,8 @@ def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[f
     Returns:
         (B,).
     """
-    return (layer_losses * torch.as_tensor(layer_weights).to(layer_losses)).sum(1)
+    E = layer_losses
+    return (E * torch.as_tensor(layer_weights, dtype=E.dtype, device=E.device)).sum(1)
 
 
 def total_variation(images: Tensor, *, power: int = 2) -> Tensor:

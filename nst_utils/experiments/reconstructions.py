@@ -23,6 +23,7 @@ from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Callback, Result, plain_settings
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
+from nst_utils.support.neutral import neutral
 
 RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
 STYLE_LAYER_SETS = tuple(
@@ -30,6 +31,7 @@ STYLE_LAYER_SETS = tuple(
 )
 
 
+@neutral()
 def reconstruct_content(
     image: Tensor,
     layers: Sequence[str] = RECONSTRUCTION_LAYERS,
@@ -94,6 +96,7 @@ def reconstruct_content(
     )
 
 
+@neutral()
 def reconstruct_style(
     image: Tensor,
     layer_sets: Sequence[Layers] = STYLE_LAYER_SETS,

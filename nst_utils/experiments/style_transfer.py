@@ -41,6 +41,7 @@ from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Callback, Result, plain_settings
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
+from nst_utils.support.neutral import neutral
 
 # Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
 CONTENT_LAYERS = ("conv4_2",)
@@ -50,6 +51,7 @@ STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 CONTENT_WEIGHT = 5e-2
 
 
+@neutral()
 def transfer(
     content: Tensor,
     style: Tensor | Sequence[Tensor],

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nst_utils.support.neutral import neutral
+
 PRESERVE_COLORS = ("luminance", "statistics")
 
 # Rec. 601, as in the YIQ space that the authors use: the brightness of red, green and blue.
@@ -49,6 +51,7 @@ def with_color_of(image: Tensor, content: Tensor) -> Tensor:
     return (content + luminance(image) - luminance(content)).clamp(0, 1)
 
 
+@neutral()
 def match_color(style: Tensor, content: Tensor) -> Tensor:
     """The painting with the photograph's mean color and color covariance.
 

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_utils.images.conversion import scale, to_strips, to_tensor
+from nst_utils.images.conversion import FLOATS, scale, to_strips, to_tensor
 from nst_utils.images.decoding import MAX_PIXELS, open_picture
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line
+from nst_utils.support.neutral import neutral
 from nst_utils.support.paths import check_writable, data_file, user_path, write_whole
 from nst_utils.support.quick import quick_size
 
@@ -61,6 +62,7 @@ def samples() -> dict[str, Sample]:
     return {record["name"]: Sample(**record) for record in records}
 
 
+@neutral()
 def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None) -> Tensor:
     """Load a picture, upright and in RGB whatever its file holds.
 
@@ -116,6 +118,7 @@ def _find(source: str | Path) -> Path:
     raise FileNotFoundError(f"there is no file {path}, nor a bundled picture: {known}")
 
 
+@neutral()
 def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Scale (B, 3, H, W) to a longest side of ``size``, or to exactly ``(height, width)``.
 
@@ -195,6 +198,7 @@ def save_image(image: Tensor, path: str | Path) -> Path:
     return target
 
 
+@neutral()
 def noise_image(height: int, width: int, *, seed: int = 0, std: float = 1 / 255) -> Tensor:
     """White noise around middle gray: the paper's starting point.
 
@@ -214,5 +218,5 @@ def noise_image(height: int, width: int, *, seed: int = 0, std: float = 1 / 255)
     width = checks.count("width", width, most=MAX_PIXELS // height)
     std = checks.weight("std", std)
     generator = torch.Generator("cpu").manual_seed(checks.count("seed", seed, 0, MAX_SEED))
-    noise = torch.randn(1, 3, height, width, generator=generator, device="cpu")
+    noise = torch.randn(1, 3, height, width, generator=generator, **FLOATS)
     return (0.5 + std * noise).clamp(0, 1)

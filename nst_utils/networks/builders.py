@@ -13,6 +13,7 @@ from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.network import POOLINGS, PRECISIONS, Network, mean_activations
 from nst_utils.networks.weights import load_weights
 from nst_utils.support import checks
+from nst_utils.support.neutral import neutral
 
 # Eq. 4 takes the fourth power of responses, of which float32 holds no larger ones.
 MAX_RESPONSE = 1e9
@@ -104,6 +105,7 @@ NETWORKS = {
 }
 
 
+@neutral()
 def _build(
     name: str,
     weights: str | Path,

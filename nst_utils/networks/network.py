@@ -20,6 +20,7 @@ from nst_utils.networks.convolutions import ConvReLU, average_pool
 from nst_utils.networks.squeezenet import Fire, StridedConvReLU
 from nst_utils.networks.weights import VGG19_LAYERS, Weights
 from nst_utils.support import checks
+from nst_utils.support.neutral import neutral
 
 POOLINGS = ("avg", "max")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -229,6 +230,7 @@ def normalize(
     return new_kernels, new_biases
 
 
+@neutral()
 @torch.no_grad()
 def mean_activations(net: Network, images: Iterable[Tensor]) -> dict[str, Tensor]:
     """The mean response of every filter over all images and positions.
@@ -240,7 +242,7 @@ def mean_activations(net: Network, images: Iterable[Tensor]) -> dict[str, Tensor
     Returns:
         layer -> (N_l,) float32; summed in float64.
     """
-    sums = dict.fromkeys(net.layers, torch.zeros((), dtype=torch.float64))
+    sums = dict.fromkeys(net.layers, torch.zeros((), dtype=torch.float64, device="cpu"))
     positions = dict.fromkeys(net.layers, 0)
     for image in images:
         for layer, response in net(image, net.layers).items():

@@ -27,6 +27,7 @@ from nst_utils.objective.evaluation import (
 )
 from nst_utils.objective.rows import Row, Weighting
 from nst_utils.objective.targets import Targets
+from nst_utils.support.neutral import neutral
 
 
 class Evaluation(NamedTuple):
@@ -115,7 +116,7 @@ class Objective:
         """Whether a loss term counts for a picture: its weight is not 0."""
         return bool(self._weights.layers[row, column] > 0)
 
-    @torch.inference_mode(False)  # the gradient is needed whatever mode the caller is in
+    @neutral()
     def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
         """Loss, gradient and terms of ``images`` (n, 3, H, W), which stand for the given rows.
 
@@ -142,7 +143,7 @@ class Objective:
                 x = images[here].to(self.device)  # where the pictures are, unless the work moved
                 found = group.evaluate(self.net, x, members, weights, self.tile)
                 loss[here], gradient[here], losses = (each.to(images.device) for each in found)
-                terms[torch.tensor(here)[:, None], torch.tensor(group.numbers)] = losses
+                terms[_indices(here)[:, None], _indices(group.numbers)] = losses
         return Evaluation(loss, gradient, terms)
 
     def paper_losses(self, terms: Tensor) -> dict[str, Tensor]:
@@ -161,7 +162,7 @@ class Objective:
         """From the rows to tables of numbers, (B,) or (B, columns)."""
 
         def table(values: Sequence[Any]) -> Tensor:
-            return torch.tensor(values, dtype=torch.float64)
+            return torch.tensor(values, dtype=torch.float64, device="cpu")
 
         self._weights = Weights(
             table([row.content_weight for row in self._rows]),
@@ -171,7 +172,7 @@ class Objective:
         )
         self._scaled = _scaled(self._weights, self._kinds)
 
-    @torch.inference_mode(False)
+    @neutral()
     def _take_targets(self) -> list[Group]:
         """Rows that go through the network together, with what their columns aim at."""
         members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
@@ -210,6 +211,10 @@ def _weight(row: Row, kind: Kind) -> float:
     if not kind.layer:
         return float(row.tv_weight > 0)
     return float(row.layers(kind.name).get(kind.layer, 0.0))
+
+
+def _indices(numbers: list[int]) -> Tensor:
+    return torch.tensor(numbers, device="cpu")
 
 
 def _scaled(weights: Weights, kinds: Sequence[Kind]) -> Weights:

@@ -49,7 +49,7 @@ class Adam:
         self._images = torch.nn.Parameter(self._clamp(start.detach().clone()))
         self._learning_rate = learning_rate
         self._adam = torch.optim.Adam([self._images], lr=learning_rate())
-        self.evaluations = torch.ones(len(start), dtype=torch.long)
+        self.evaluations = torch.ones(len(start), dtype=torch.long, device="cpu")
         self.loss, self._g, self.terms = evaluate(self.images, None)
         self._unit = _root_mean_square(self._g)
         self._length = torch.ones_like(self.loss)  # of the step, relative to the learning rate

@@ -18,7 +18,7 @@ from nst_utils.objective.table import Objective
 
 def describe(objective: Objective, images: Tensor, picture: int) -> str:
     """Where, evaluated once more, something of that row is not finite, and what to do."""
-    rows = torch.tensor([picture])
+    rows = torch.tensor([picture], device="cpu")
     with _Watch(objective.net) as watch:
         evaluation = objective.evaluate(images[picture : picture + 1], rows.to(images.device))
     if watch.response is not None:

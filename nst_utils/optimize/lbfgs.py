@@ -62,7 +62,7 @@ class LBFGS:
         self._restart_step = start.new_full((rows,), first_step)
         self._steps = 0
         self._failures = torch.zeros(rows, dtype=torch.long, device=start.device)
-        self.evaluations = torch.ones(rows, dtype=torch.long)
+        self.evaluations = torch.ones(rows, dtype=torch.long, device="cpu")
         first = evaluate(self.images, None)
         self.loss, self.terms = first.loss, first.terms
         self._g = first.gradient.flatten(1)
@@ -92,7 +92,7 @@ class LBFGS:
         state = {name: getattr(self, name) for name in _STATE}
         if self._curvature is not None:
             state |= self._curvature.state()
-        return state | {"_steps": torch.tensor(self._steps)}
+        return state | {"_steps": torch.tensor(self._steps, device="cpu")}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from where :meth:`state` was taken, of the same problem."""

@@ -25,9 +25,11 @@ from nst_utils.optimize.results import Callback, Result
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 from nst_utils.support.messages import say
+from nst_utils.support.neutral import neutral
 from nst_utils.support.quick import quick_steps
 
 
+@neutral()
 def minimize(
     objective: Objective,
     start: Tensor,

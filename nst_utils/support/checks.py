@@ -114,7 +114,7 @@ def images(what: str, value: object) -> Tensor:
         raise ValueError(f"{what} is empty, of shape {tuple(value.shape)}; load the picture again")
     if not torch.isfinite(value).all():
         raise ValueError(f"{what} holds NaN or infinite values; load the picture again")
-    return value
+    return value.clone() if value.is_inference() else value  # or no gradient could pass it
 
 
 def one_image(what: str, value: object) -> Tensor:
