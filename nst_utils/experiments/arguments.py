@@ -208,8 +208,8 @@ def as_layers(layers: Any, known: Sequence[str]) -> Layers:
     """Names that the network has, with their weights where it is a dictionary."""
     if not isinstance(layers, Mapping):
         return check_layers(layers, known=known)
-    names = check_layers(list(layers), known=known)
-    return {name: checks.weight(f"the weight of {name}", layers[name]) for name in names}
+    pairs = zip(check_layers(list(layers), known=known), layers.values(), strict=True)
+    return {name: checks.weight(f"the weight of {name}", value) for name, value in pairs}
 
 
 def broadcast(**options: list[Any]) -> list[dict[str, Any]]:

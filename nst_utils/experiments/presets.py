@@ -78,6 +78,8 @@ class Preset:
         settings = {name: getattr(self, name) for name in names}
         if "style_layers" in overrides:  # the weights belong to the preset's own layers
             settings["style_layer_weights"] = None
+        if overrides.get("optimizer", self.optimizer) != self.optimizer:  # so does the rate
+            settings["learning_rate"] = Settings.learning_rate
         return settings | {k: v for k, v in overrides.items() if k not in others}
 
     def build_network(self, **overrides: Any) -> Network:

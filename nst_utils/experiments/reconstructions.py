@@ -20,7 +20,7 @@ from nst_utils.networks.network import Network, check_layers
 from nst_utils.objective.evaluation import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.optimize.loop import minimize
-from nst_utils.optimize.results import Callback, Result, plain_settings
+from nst_utils.optimize.results import Callback, Result, listed, plain_settings
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
@@ -67,6 +67,7 @@ def reconstruct_content(
     Raises:
         ValueError: as :func:`nst_utils.transfer`.
     """
+    (layers,) = listed(layers)
     settings = plain_settings(locals())
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
     checks.function("callback", callback)
@@ -135,6 +136,7 @@ def reconstruct_style(
     Raises:
         ValueError: as :func:`nst_utils.transfer`.
     """
+    (layer_sets,) = listed(layer_sets)
     settings = plain_settings(locals())
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
     checks.function("callback", callback)

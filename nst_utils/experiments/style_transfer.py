@@ -38,7 +38,7 @@ from nst_utils.objective.evaluation import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.optimize.coarse_to_fine import coarse_levels
 from nst_utils.optimize.loop import minimize
-from nst_utils.optimize.results import Callback, Result, plain_settings
+from nst_utils.optimize.results import Callback, Result, listed, plain_settings
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
@@ -123,8 +123,13 @@ def transfer(
             there is (see :mod:`nst_utils.memory.estimate`); the message says what to do.
         MemoryError: memory ran out before the first step, however little was done at a time.
     """
+    content_weight, style_weight, tv_weight = listed(content_weight, style_weight, tv_weight)
+    style, content_layers, style_layers = listed(style, content_layers, style_layers)
+    style_layer_weights, style_blend = listed(style_layer_weights, style_blend)
+    masks, style_masks, init, seed = listed(masks, style_masks, init, seed)
     settings = plain_settings(locals())
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    formulas = Formulas(content_reduction, style_reduction, tv_power)
     checks.function("callback", callback)
     photograph = checks.one_image("content", content)
     content, style, recolor = _colors(photograph, style, preserve_color)
@@ -151,10 +156,11 @@ def transfer(
         )
         for row in table
     ]
+    if tv_power != Formulas.tv_power and not any(row.tv_weight for row in rows):
+        raise ValueError("tv_power changes nothing without a tv_weight; give one, or leave it out")
     starts = [
         start_picture(row["init"], content, row["style"][0].picture, row["seed"]) for row in table
     ]
-    formulas = Formulas(content_reduction, style_reduction, tv_power)
     size = content.shape[2:]
     make_objective = objective_maker(
         net, rows, device, size=size, optimizer=optimizer, tile=tile, formulas=formulas

@@ -8,6 +8,7 @@ with batch normalization, SqueezeNet.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -122,7 +123,8 @@ class Network(nn.Module):
                     x.register_hook(lambda _: pulse())
             if layer in wanted:
                 responses[layer] = x.float() if dtype == torch.bfloat16 else x
-        return {layer: responses[layer] for layer in wanted}
+        asked = layers if isinstance(layers, (list, tuple)) else wanted
+        return {name: responses[layer] for name, layer in zip(asked, wanted, strict=True)}
 
     def filters(self, layer: str) -> int:
         """N_l, the number of a layer's filters."""
@@ -189,13 +191,14 @@ def check_layers(
 ) -> list[str]:
     """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
 
-    With ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
+    ``relu4_2``, as others call the response of ``conv4_2`` after its ReLU, is taken for that. With
+    ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
     """
     if isinstance(layers, str):
         raise ValueError(f"layers must be a list of names, for instance [{checks.shown(layers)}]")
-    if not checks.is_several(layers):
+    if not checks.is_several(layers) or isinstance(layers, Mapping):
         raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
-    names = [checks.one_of("layer", layer, known) for layer in layers]
+    names = [checks.one_of("layer", _as_convolution(layer), known) for layer in layers]
     if unique and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"layer {twice} is named twice; name each layer once")
@@ -203,6 +206,10 @@ def check_layers(
         example = known[len(known) // 2 + 1]  # of VGG-19, conv4_2
         raise ValueError(f"no layer is named; name at least one, for instance '{example}'")
     return names
+
+
+def _as_convolution(layer: object) -> object:
+    return re.sub(r"^relu(?=\d_\d$)", "conv", layer) if isinstance(layer, str) else layer
 
 
 def normalize(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nst_utils.networks.network import Network, check_layers
+from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
 from nst_utils.objective.evaluation import (
     KINDS,
@@ -27,6 +27,7 @@ from nst_utils.objective.evaluation import (
 )
 from nst_utils.objective.rows import Row, Weighting
 from nst_utils.objective.targets import Targets
+from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
 
 
@@ -196,7 +197,8 @@ class Objective:
 def _kinds(rows: Sequence[Row], layers: Sequence[str]) -> list[Kind]:
     """The columns that the rows need, in the order of KINDS, and of layers from the picture on."""
     named = {kind: {layer for row in rows for layer in row.layers(kind)} for kind in KINDS[:2]}
-    check_layers(sorted(set().union(*named.values())), known=layers)
+    for layer in sorted(set().union(*named.values())):
+        checks.one_of("layer", layer, layers)
     kinds = [Kind(kind, layer) for kind in KINDS[:2] for layer in layers if layer in named[kind]]
     variation = [Kind("total_variation")] if any(row.tv_weight for row in rows) else []
     return kinds + variation

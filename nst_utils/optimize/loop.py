@@ -128,7 +128,6 @@ def minimize(
             **_settings_on_the_way(record),
             **loop,
             "network": objective.net.description,
-            "learning_rate": learning_rate,
             "height": image.shape[2],
             "width": image.shape[3],
         },

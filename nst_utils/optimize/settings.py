@@ -34,6 +34,20 @@ class Settings:
         if self.tolerance is not None:
             checks.weight("tolerance", self.tolerance)
         checks.flag("exact", self.exact)
+        self._check_that_each_acts()
+
+    def _check_that_each_acts(self) -> None:
+        """A setting that would change nothing was meant to; so it is refused."""
+        if self.optimizer != "adam" and self.learning_rate != Settings.learning_rate:
+            raise ValueError(
+                f"learning_rate is Adam's, and {self.optimizer} finds the length of its steps "
+                'itself; leave it out, or take optimizer="adam"'
+            )
+        if self.optimizer != "lbfgs" and self.exact:
+            raise ValueError(
+                f"exact is about L-BFGS, and {self.optimizer} has nothing that it would change; "
+                'leave it out, or take optimizer="lbfgs"'
+            )
 
     @property
     def rates(self) -> dict[int, float]:
