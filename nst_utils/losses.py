@@ -14,9 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CONTENT_REDUCTIONS = ("mean", "sum")
-STYLE_REDUCTIONS = ("paper", "sum", "mean", "values")
-
 
 def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     """Equation 1: L_content = 1/2 sum_ij (F_ij - P_ij)^2, here by default divided by N M.

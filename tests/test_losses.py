@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nst_utils.losses import (
-    STYLE_REDUCTIONS,
     content_loss,
     content_loss_gradient,
     gram_matrix,
@@ -22,6 +21,7 @@ from nst_utils.losses import (
     total_variation,
     weighted_style_loss,
 )
+from nst_utils.objective.formulas import STYLE_REDUCTIONS
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
 

@@ -13,7 +13,8 @@ import ipywidgets as widgets
 from torch import Tensor
 
 from nst_utils.app.page import data_url, to_jpeg, wide
-from nst_utils.images.files import load_image, resize, samples, to_pil
+from nst_utils.images.files import load_image, resize, to_pil
+from nst_utils.images.names import samples
 
 _THUMBNAIL = 96  # pixels
 _LARGEST = 2048  # pixels; what is uploaded is kept in memory

@@ -10,23 +10,23 @@ from functools import partial
 from typing import NoReturn
 
 from nst_utils import __version__
-from nst_utils.cli import commands
+from nst_utils.cli import early, lists
 from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
-from nst_utils.cli.doctor import doctor
+from nst_utils.cli.exit_codes import BAD_INPUT, INTERRUPTED
+from nst_utils.cli.order import pictures_first
 from nst_utils.cli.wording import in_options
-from nst_utils.experiments.reconstructions import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
-from nst_utils.experiments.style_transfer import CONTENT_WEIGHT
-from nst_utils.images.color import PRESERVE_COLORS
-from nst_utils.images.files import MAX_SEED
-from nst_utils.losses import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
-from nst_utils.networks.builders import NETWORKS
-from nst_utils.networks.network import POOLINGS, PRECISIONS
-from nst_utils.objective.evaluation import Formulas
+from nst_utils.experiments.defaults import (
+    CONTENT_WEIGHT,
+    PRESERVE_COLORS,
+    RECONSTRUCTION_LAYERS,
+    STYLE_LAYER_SETS,
+)
+from nst_utils.images.names import MAX_SEED
+from nst_utils.networks.architectures import ARCHITECTURES, POOLINGS, PRECISIONS
+from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, Formulas
 from nst_utils.optimize.settings import OPTIMIZERS, Settings
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line, wording
-
-BAD_INPUT = 2
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,10 +36,24 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """Complain about an unknown option here, where its command's own help is named."""
-        namespace, unknown = super().parse_known_args(args, namespace)
+        words = self._in_order(sys.argv[1:] if args is None else list(args))
+        namespace, unknown = super().parse_known_args(words, namespace)
         if unknown:
             self.error(f"unknown option or argument: {' '.join(unknown)}")
         return namespace, unknown
+
+    def _in_order(self, words: list[str]) -> list[str]:
+        if words and words[0].startswith("--") and words[0] not in self._option_string_actions:
+            self.error(f"the command comes before its options: {self.prog} COMMAND ... {words[0]}")
+        return words
+
+
+class _Command(_Parser):
+    def _in_order(self, words: list[str]) -> list[str]:
+        try:
+            return pictures_first(words, self._option_string_actions)
+        except ValueError as error:
+            self.error(str(error))
 
 
 def _refuse(message: object) -> int:
@@ -53,17 +67,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="nst", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"nst {__version__}")
     subparsers = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+        dest="command", required=True, metavar="COMMAND", parser_class=_Command
     )
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> _Parser:
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> _Command:
         sub = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(run=run)
         return sub
 
-    sub = command(
-        "transfer", commands.transfer_command, "paint a photograph in the style of a painting"
-    )
+    sub = command("transfer", _transfer, "paint a photograph in the style of a painting")
     sub.add_argument("content", metavar="CONTENT", help="photograph: a file or a bundled name")
     sub.add_argument(
         "style",
@@ -79,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "reconstruct-content",
-        commands.reconstruct_content_command,
+        _reconstruct_content,
         "figure 1, top: one layer at a time",
     )
     sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
@@ -87,9 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.set_defaults(preset="paper")
     _add_run_options(sub)
 
-    sub = command(
-        "reconstruct-style", commands.reconstruct_style_command, "figure 1, bottom: sets of layers"
-    )
+    sub = command("reconstruct-style", _reconstruct_style, "figure 1, bottom: sets of layers")
     sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
     sub.add_argument(
         "--layer-sets",
@@ -104,11 +114,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
 
-    command("presets", commands.presets_command, "print every preset's settings")
+    command("presets", lists.presets_command, "print every preset's settings")
     command(
-        "samples", commands.samples_command, "print the bundled pictures, which can be used by name"
+        "samples", lists.samples_command, "print the bundled pictures, which can be used by name"
     )
-    sub = command("doctor", lambda args: doctor(args.device), "check this installation")
+    sub = command("doctor", _doctor, "check this installation")
     sub.add_argument("--device", default="auto")
     return parser
 
@@ -143,10 +153,18 @@ def _add_style_options(sub: argparse.ArgumentParser) -> None:
         "--style-blend", type=weights, metavar="SHARE,SHARE", help="of several paintings in one"
     )
     sub.add_argument(
-        "--masks", nargs="+", metavar="MASK", help="for each painting: white where it belongs"
+        "--masks",
+        nargs="+",
+        action="extend",
+        metavar="MASK",
+        help="for each painting: white where it belongs",
     )
     sub.add_argument(
-        "--style-masks", nargs="+", metavar="MASK", help="for each painting: white where to look"
+        "--style-masks",
+        nargs="+",
+        action="extend",
+        metavar="MASK",
+        help="for each painting: white where to look",
     )
     sub.add_argument(
         "--preserve-color", choices=PRESERVE_COLORS, help="keep the photograph's colors"
@@ -171,7 +189,7 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
         "--exact", action="store_const", const=True, help="the paper's procedure to the letter"
     )
     sub.add_argument("--pooling", choices=POOLINGS, help="(avg)")
-    sub.add_argument("--network", choices=tuple(NETWORKS), help="(vgg19)")
+    sub.add_argument("--network", choices=tuple(ARCHITECTURES), help="(vgg19)")
     sub.add_argument("--weights", metavar="bundled|torchvision|FILE", help="(bundled)")
     sub.add_argument("--precision", choices=PRECISIONS, help="of the convolutions (float32)")
     sub.add_argument("--plain", action="store_true", help="do not normalize the network")
@@ -189,8 +207,40 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
 
 
+# What needs torch is loaded here, when it is known that the command can be done.
+
+
+def _transfer(args: argparse.Namespace) -> int:
+    early.check_transfer(args)
+    from nst_utils.cli import commands
+
+    return commands.transfer_command(args)
+
+
+def _reconstruct_content(args: argparse.Namespace) -> int:
+    early.check_reconstruction(args)
+    from nst_utils.cli import commands
+
+    return commands.reconstruct_content_command(args)
+
+
+def _reconstruct_style(args: argparse.Namespace) -> int:
+    early.check_reconstruction(args)
+    from nst_utils.cli import commands
+
+    return commands.reconstruct_style_command(args)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from nst_utils.cli.doctor import doctor
+
+    return doctor(args.device)
+
+
 def _demo(args: argparse.Namespace) -> int:
     """Print the command that makes the demo's picture, and run it."""
+    from nst_utils.cli import commands
+
     arguments = commands.demo_arguments(args.output, args.device)
     print("nst", *arguments, flush=True)
     return main(arguments)
@@ -215,6 +265,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt:
         print("nst: interrupted; nothing was written", file=sys.stderr)
-        return commands.INTERRUPTED
+        return INTERRUPTED
     finally:
         wording.reset(before)

@@ -9,19 +9,19 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
+from nst_utils.experiments.defaults import INITS
 from nst_utils.images.files import noise_image, resize
 from nst_utils.memory import estimate
 from nst_utils.memory.step_down import WithinMemory
+from nst_utils.networks.architectures import VGG19_LAYERS, check_layers
 from nst_utils.networks.builders import vgg19
-from nst_utils.networks.network import Network, check_layers, on_device
-from nst_utils.networks.weights import VGG19_LAYERS
+from nst_utils.networks.network import Network, on_device
 from nst_utils.objective import tiles
-from nst_utils.objective.evaluation import Formulas
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Painting, Row, check_mask
 from nst_utils.objective.table import Objective
 from nst_utils.support import checks
 
-INITS = ("noise", "content", "style")
 # Names of layers, or the weight of each.
 Layers = Sequence[str] | Mapping[str, float]
 

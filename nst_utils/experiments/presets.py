@@ -8,23 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from nst_utils.experiments.style_transfer import (
-    CONTENT_LAYERS,
-    CONTENT_WEIGHT,
-    STYLE_LAYERS,
-    transfer,
-)
+from nst_utils.experiments.defaults import CONTENT_LAYERS, CONTENT_WEIGHT, STYLE_LAYERS
 from nst_utils.networks.architectures import ARCHITECTURES
-from nst_utils.networks.builders import NETWORKS
-from nst_utils.networks.network import Network
-from nst_utils.objective.evaluation import Formulas
-from nst_utils.optimize.results import Result
+from nst_utils.objective.formulas import Formulas
 from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
+
+if TYPE_CHECKING:  # settings alone are read without torch
+    from torch import Tensor
+
+    from nst_utils.networks.network import Network
+    from nst_utils.optimize.results import Result
 
 _OF_NETWORK = ("weights", "pooling", "normalized", "precision")
 
@@ -84,6 +80,8 @@ class Preset:
 
     def build_network(self, **overrides: Any) -> Network:
         """The network; raises as its builder does (see :mod:`nst_utils.networks.builders`)."""
+        from nst_utils.networks.builders import NETWORKS
+
         name = checks.one_of("network", overrides.get("network", self.network), tuple(NETWORKS))
         return NETWORKS[name](**self.network_settings(**overrides))
 
@@ -104,6 +102,8 @@ class Preset:
             content, style, net: as there; by default the preset's own network.
             overrides: arguments of ``transfer`` or of the network's builder, or ``network``.
         """
+        from nst_utils.experiments.style_transfer import transfer
+
         if net is None:
             net = self.build_network(**overrides)
         return transfer(content, style, net=net, **self.transfer_settings(**overrides))

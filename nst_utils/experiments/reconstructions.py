@@ -15,20 +15,17 @@ from nst_utils.experiments.arguments import (
     start_picture,
     style_table,
 )
+from nst_utils.experiments.defaults import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
 from nst_utils.images.files import resize
-from nst_utils.networks.network import Network, check_layers
-from nst_utils.objective.evaluation import Formulas
+from nst_utils.networks.architectures import check_layers
+from nst_utils.networks.network import Network
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Callback, Result, listed, plain_settings
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
-
-RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
-STYLE_LAYER_SETS = tuple(
-    ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")[:depth] for depth in range(1, 6)
-)
 
 
 @neutral()

@@ -26,15 +26,20 @@ from nst_utils.experiments.arguments import (
     style_parts,
     style_table,
 )
-from nst_utils.images.color import (
+from nst_utils.experiments.defaults import (
+    CONTENT_LAYERS,
+    CONTENT_WEIGHT,
     PRESERVE_COLORS,
+    STYLE_LAYERS,
+)
+from nst_utils.images.color import (
     luminance,
     match_color,
     match_luminance,
     with_color_of,
 )
 from nst_utils.networks.network import Network
-from nst_utils.objective.evaluation import Formulas
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.optimize.coarse_to_fine import coarse_levels
 from nst_utils.optimize.loop import minimize
@@ -42,13 +47,6 @@ from nst_utils.optimize.results import Callback, Result, listed, plain_settings
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
-
-# Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
-CONTENT_LAYERS = ("conv4_2",)
-STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-# Paper: alpha/beta from 5e-4 to 5e-3 in figure 3. Here: 5e-2, because with the mean of equation 1
-# the photograph shows later (benchmarks/README.md): at 1e-3 hardly anything of it is left.
-CONTENT_WEIGHT = 5e-2
 
 
 @neutral()

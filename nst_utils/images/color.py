@@ -12,8 +12,6 @@ from torch import Tensor
 
 from nst_utils.support.neutral import neutral
 
-PRESERVE_COLORS = ("luminance", "statistics")
-
 # Rec. 601, as in the YIQ space that the authors use: the brightness of red, green and blue.
 _BRIGHTNESS = (0.299, 0.587, 0.114)
 

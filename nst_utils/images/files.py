@@ -1,10 +1,7 @@
-"""Pictures: files <-> float32 tensors (B, 3, H, W), RGB, 0..1; noise; the bundled samples."""
+"""Pictures: files <-> float32 tensors (B, 3, H, W), RGB, 0..1; and noise."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,52 +11,14 @@ from torch import Tensor
 
 from nst_utils.images.conversion import FLOATS, scale, to_strips, to_tensor
 from nst_utils.images.decoding import MAX_PIXELS, open_picture
+from nst_utils.images.names import MAX_SEED, check_output, find_picture, output_format
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line
 from nst_utils.support.neutral import neutral
-from nst_utils.support.paths import check_writable, data_file, user_path, write_whole
+from nst_utils.support.paths import write_whole
 from nst_utils.support.quick import quick_size
 
 Source = str | Path | BinaryIO
-MAX_SEED = 2**64 - 1
-OUTPUT_FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A bundled picture and where it comes from; ``file`` is relative to ``data/``."""
-
-    name: str
-    kind: str  # content, style or photoreal
-    file: str
-    title: str
-    author: str
-    year: str
-    source: str
-    license: str
-    credit: str
-    width: int
-    height: int
-    sha256: str
-
-    @property
-    def path(self) -> Path:
-        return data_file(self.file)
-
-
-@lru_cache(maxsize=1)
-def samples() -> dict[str, Sample]:
-    """The bundled pictures by name: ``samples()["chenonceau"].author``."""
-    records = json.loads(data_file("catalog.json").read_text(encoding="utf-8"))
-    return {record["name"]: Sample(**record) for record in records}
 
 
 @neutral()
@@ -87,7 +46,7 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
     """
     if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
-    file = _find(source) if isinstance(source, (str, Path)) else source
+    file = find_picture(source) if isinstance(source, (str, Path)) else source
     name = file if isinstance(file, Path) else getattr(file, "name", "the picture")
     picture = open_picture(file, name)
     if min(picture.size) < 2:
@@ -102,20 +61,6 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
         raise ValueError(
             f"{name} cannot be converted to RGB ({one_line(error)}); save it as PNG"
         ) from None
-
-
-def _find(source: str | Path) -> Path:
-    path = user_path(source)
-    if path.exists() and not path.is_dir():
-        return path
-    if str(source) in samples():
-        return samples()[str(source)].path
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a picture file in it")
-    if path.suffix or len(path.parts) > 1:
-        raise FileNotFoundError(f"there is no picture {path}; check the path")
-    known = checks.unknown("picture", source, samples())
-    raise FileNotFoundError(f"there is no file {path}, nor a bundled picture: {known}")
 
 
 @neutral()
@@ -148,24 +93,6 @@ def _target(own: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int
             f"size {size} of {width}x{height} px takes {needed:,} pixels of memory, more than "
             f"{MAX_PIXELS:,}; choose a smaller one"
         )
-    return target
-
-
-def output_format(path: str | Path) -> str:
-    """Pillow's name for the file type of ``path``; ``ValueError`` for one that is not written."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in OUTPUT_FORMATS:
-        raise ValueError(
-            f"cannot write {Path(path).name}: its name must end in " + ", ".join(OUTPUT_FORMATS)
-        )
-    return OUTPUT_FORMATS[suffix]
-
-
-def check_output(path: str | Path) -> Path:
-    """Raise now what :func:`save_image` would raise after a long run; return the path."""
-    target = user_path(path)
-    output_format(target)
-    check_writable(target)
     return target
 
 

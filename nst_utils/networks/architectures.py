@@ -6,8 +6,14 @@ response is always taken after the layer's ReLU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from nst_utils.support import checks
+
+POOLINGS = ("avg", "max")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -126,3 +132,30 @@ ARCHITECTURES = {
     "vgg19_bn": _vgg("vgg19_bn", (2, 2, 4, 4, 4), batch_norm=True),
     "squeezenet1_1": _squeezenet(),
 }
+VGG19_LAYERS = ARCHITECTURES["vgg19"].layers
+
+
+def check_layers(
+    layers: Sequence[str], unique: bool = True, known: Sequence[str] = VGG19_LAYERS
+) -> list[str]:
+    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
+
+    ``relu4_2``, as others call the response of ``conv4_2`` after its ReLU, is taken for that. With
+    ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
+    """
+    if isinstance(layers, str):
+        raise ValueError(f"layers must be a list of names, for instance [{checks.shown(layers)}]")
+    if not checks.is_several(layers) or isinstance(layers, Mapping):
+        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
+    names = [checks.one_of("layer", _as_convolution(layer), known) for layer in layers]
+    if unique and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"layer {twice} is named twice; name each layer once")
+    if not names:
+        example = known[len(known) // 2 + 1]  # of VGG-19, conv4_2
+        raise ValueError(f"no layer is named; name at least one, for instance '{example}'")
+    return names
+
+
+def _as_convolution(layer: object) -> object:
+    return re.sub(r"^relu(?=\d_\d$)", "conv", layer) if isinstance(layer, str) else layer

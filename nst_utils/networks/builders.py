@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nst_utils.images.files import load_image, noise_image, samples
-from nst_utils.networks.architectures import ARCHITECTURES
-from nst_utils.networks.network import POOLINGS, PRECISIONS, Network, mean_activations
+from nst_utils.images.files import load_image, noise_image
+from nst_utils.images.names import samples
+from nst_utils.networks.architectures import ARCHITECTURES, POOLINGS, PRECISIONS
+from nst_utils.networks.network import Network, mean_activations
 from nst_utils.networks.weights import load_weights
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral

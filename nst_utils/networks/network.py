@@ -8,7 +8,6 @@ with batch normalization, SqueezeNet.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -17,14 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from nst_utils.networks.architectures import POOLINGS, PRECISIONS, check_layers
 from nst_utils.networks.convolutions import ConvReLU, average_pool
 from nst_utils.networks.squeezenet import Fire, StridedConvReLU
-from nst_utils.networks.weights import VGG19_LAYERS, Weights
+from nst_utils.networks.weights import Weights
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
-
-POOLINGS = ("avg", "max")
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 # A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
 # would blow its noise up. 0.1 of its layer's mean is the least that is divided by. With the
@@ -184,32 +181,6 @@ def _make_layer(layer: str, kernels: dict[str, Tensor], biases: dict[str, Tensor
 def block_of(layer: str) -> int:
     """The block that a layer of VGG belongs to: 4 for ``conv4_2``."""
     return int(layer[4])
-
-
-def check_layers(
-    layers: Sequence[str], unique: bool = True, known: Sequence[str] = VGG19_LAYERS
-) -> list[str]:
-    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
-
-    ``relu4_2``, as others call the response of ``conv4_2`` after its ReLU, is taken for that. With
-    ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
-    """
-    if isinstance(layers, str):
-        raise ValueError(f"layers must be a list of names, for instance [{checks.shown(layers)}]")
-    if not checks.is_several(layers) or isinstance(layers, Mapping):
-        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
-    names = [checks.one_of("layer", _as_convolution(layer), known) for layer in layers]
-    if unique and len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"layer {twice} is named twice; name each layer once")
-    if not names:
-        example = known[len(known) // 2 + 1]  # of VGG-19, conv4_2
-        raise ValueError(f"no layer is named; name at least one, for instance '{example}'")
-    return names
-
-
-def _as_convolution(layer: object) -> object:
-    return re.sub(r"^relu(?=\d_\d$)", "conv", layer) if isinstance(layer, str) else layer
 
 
 def normalize(

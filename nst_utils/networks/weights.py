@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nst_utils.networks.architectures import ARCHITECTURES, Architecture
+from nst_utils.networks.architectures import ARCHITECTURES, VGG19_LAYERS, Architecture
 from nst_utils.networks.downloads import download_from_torchvision
 from nst_utils.networks.tensor_files import read_state_dict
 from nst_utils.support import checks
@@ -23,8 +23,6 @@ from nst_utils.support.paths import data_file, user_path
 
 BUNDLED_FILE = "weights/vgg19.safetensors"
 BUNDLED_SHA256 = "09789025048d817ed1f3d8201de79eb14c5b34c89f034505d70be3db93ec40b6"
-
-VGG19_LAYERS = ARCHITECTURES["vgg19"].layers
 
 State = dict[str, Tensor]
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)

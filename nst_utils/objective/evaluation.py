@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nst_utils.losses import (
-    CONTENT_REDUCTIONS,
-    STYLE_REDUCTIONS,
     content_loss,
     gram_loss,
     gram_matrix,
@@ -28,29 +25,9 @@ from nst_utils.losses import (
 )
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.targets import Target, guide
 from nst_utils.objective.tiles import Tile
-from nst_utils.support import checks
-
-
-@dataclass(frozen=True)
-class Formulas:
-    """Which readings of the equations are meant; ``ValueError`` for unknown ones.
-
-    Attributes:
-        content_reduction: of eq. 1, see :func:`nst_utils.content_loss`.
-        style_reduction: of eq. 4, see :func:`nst_utils.style_loss`.
-        tv_power: see :func:`nst_utils.total_variation`.
-    """
-
-    content_reduction: str = "mean"
-    style_reduction: str = "paper"
-    tv_power: int = 2
-
-    def __post_init__(self) -> None:
-        checks.one_of("content reduction", self.content_reduction, CONTENT_REDUCTIONS)
-        checks.one_of("style reduction", self.style_reduction, STYLE_REDUCTIONS)
-        checks.count("tv_power", self.tv_power, 1, 2)
 
 
 class Kind(NamedTuple):

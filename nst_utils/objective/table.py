@@ -19,12 +19,12 @@ from nst_utils.objective import tiles
 from nst_utils.objective.evaluation import (
     KINDS,
     Column,
-    Formulas,
     Group,
     Kind,
     Weights,
     equation_7,
 )
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row, Weighting
 from nst_utils.objective.targets import Targets
 from nst_utils.support import checks

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 
-from tqdm.auto import tqdm
-
 # What sentences go through before they are shown; the command line names its own options there.
 wording: ContextVar[Callable[[str], str]] = ContextVar("wording", default=str)
 
 
 def say(line: str) -> None:
     """Print one line on standard error, without tearing a bar apart."""
+    from tqdm.auto import tqdm  # loaded by who has a bar; most sentences come without one
+
     tqdm.write(f"nst: {wording.get()(line)}", file=sys.stderr)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 import nst_utils as nst
 from nst_utils.losses import content_loss, style_loss
 from nst_utils.networks.network import Network
-from nst_utils.objective.evaluation import Formulas
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
 

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.losses import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
 from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.network import Network, between_layers
 from nst_utils.networks.weights import Weights, load_weights
 from nst_utils.objective import tiles
-from nst_utils.objective.evaluation import Formulas
+from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, Formulas
 from nst_utils.objective.rows import Painting, Row, Weighting
 from nst_utils.objective.table import Evaluation, Objective
 

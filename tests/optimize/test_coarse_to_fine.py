@@ -15,7 +15,7 @@ from torch import Tensor
 import nst_utils as nst
 from nst_utils.experiments.style_transfer import STYLE_LAYERS
 from nst_utils.networks.network import Network
-from nst_utils.objective.evaluation import Formulas
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
 from nst_utils.optimize.coarse_to_fine import coarse_levels

@@ -15,7 +15,7 @@ from conftest import Outcome
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.experiments import presets
+from nst_utils.networks import builders
 from nst_utils.networks.network import Network
 from nst_utils.objective.table import Evaluation
 from nst_utils.optimize import diagnosis
@@ -276,7 +276,7 @@ def test_the_command_saves_the_last_good_picture_and_says_so(
     net: Network, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = broken(net, FAULTS["nan"], lambda evaluation: evaluation > 5)
-    monkeypatch.setattr(presets, "NETWORKS", {"vgg19": lambda **_: bad})
+    monkeypatch.setattr(builders, "NETWORKS", {"vgg19": lambda **_: bad})
     output, report = tmp_path / "a.png", tmp_path / "a.json"
     options = ("--size", 48, "--steps", 30, "--quiet", "--device", "cpu", "--report", report)
     outcome = run("transfer", "chelsea", "china", "-o", output, *options)
