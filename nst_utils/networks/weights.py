@@ -200,10 +200,12 @@ def _convolution(
 
 def _plain(tensor: Tensor, shape: tuple[int, ...], *dtypes: torch.dtype) -> Tensor:
     """The tensor if it is what it should be; looked at before it is converted or multiplied."""
+    # Before its shape, which some kinds do not have.
+    if tensor.is_nested or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        kind = "nested tensors" if tensor.is_nested else tensor.layout
+        raise ValueError(f"{kind} on {tensor.device}, not plain numbers")
     if tensor.shape != shape:
         raise ValueError(f"of shape {str(tuple(tensor.shape))[:40]}, not {shape}")
-    if tensor.layout is not torch.strided or tensor.device.type != "cpu":
-        raise ValueError(f"{tensor.layout} on {tensor.device}, not plain numbers")
     if tensor.dtype not in dtypes:
         raise ValueError(f"{tensor.dtype}, not {dtypes[0]}")
     return tensor

@@ -578,7 +578,11 @@ ODD_TENSORS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "quantized": (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "torch.qint8, not"),
     "sparse": (lambda t: t.to_sparse(), "torch.sparse_coo on cpu, not plain numbers"),
     "meta": (lambda t: t.to("meta"), "on meta, not plain numbers"),
-    "nested": (lambda t: torch.nested.nested_tensor([t[0], t[1, :, :1]]), "is no file of tensors"),
+    # Some versions of torch read such a file, some do not.
+    "nested": (
+        lambda t: torch.nested.nested_tensor([t[0], t[1, :, :1]]),
+        "nested tensors on cpu, not plain numbers / is no file of tensors",
+    ),
     "empty": (lambda t: t[:0], r"of shape (0, 4, 3, 3), not (2, 4, 3, 3)"),
     "a number": (lambda t: t.sum(), "of shape (), not"),
     "seen large": (lambda t: t[:1, :1, :1, :1].expand(9999, 9999, 99, 99), "of shape (9999,"),
@@ -594,7 +598,8 @@ def test_what_is_no_kernel_is_refused(name: str, tiny: State, tmp_path: Path) ->
     change, message = ODD_TENSORS[name]
     state = tiny | {"features.2.weight": change(tiny["features.2.weight"])}
     torch.save(state, tmp_path / "a.pth")
-    assert message in refusal(tmp_path / "a.pth")
+    said = refusal(tmp_path / "a.pth")
+    assert any(part in said for part in message.split(" / ")), said
 
 
 def test_parameters_are_taken_as_numbers(tiny: State, tmp_path: Path) -> None:
