@@ -98,7 +98,7 @@ _LOADED_FIRST = """
 import sys
 from nst_utils.cli import parser
 print("ready", flush=True)
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(parser.main(sys.argv[1:]))
 """
 
 
