@@ -20,7 +20,6 @@ from nst_utils.support.neutral import neutral
 from nst_utils.support.paths import check_writable, data_file, user_path, write_whole
 from nst_utils.support.quick import quick_size
 
-Source = str | Path | BinaryIO
 MAX_SEED = 2**64 - 1
 OUTPUT_FORMATS = {
     ".png": "PNG",

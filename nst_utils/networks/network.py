@@ -80,9 +80,8 @@ class Network(nn.Module):
             kernels, biases = normalize(kernels, biases, mean_activations)
         kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
         biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
-        self._steps = nn.ModuleDict()
-        for layer in self.layers:
-            self._steps[layer] = _make_layer(layer, kernels, biases)
+        steps = {layer: _make_layer(layer, kernels, biases) for layer in self.layers}
+        self._steps = nn.ModuleDict(steps)
         prep = weights.preprocessing
         first = weights.kernels[next(iter(weights.kernels))]
         like: dict[str, Any] = {"dtype": torch.float32, "device": first.device}
@@ -128,21 +127,14 @@ class Network(nn.Module):
 
     def filters(self, layer: str) -> int:
         """N_l, the number of a layer's filters."""
-        checks.one_of("layer", layer, self.layers)
-        shapes = self.architecture.shapes
-        if layer in shapes:
-            return shapes[layer][0]
-        return shapes[f"{layer}.expand1x1"][0] + shapes[f"{layer}.expand3x3"][0]
+        return self.architecture.filters(checks.one_of("layer", layer, self.layers))
 
     def stride(self, layer: str) -> int:
         """How many pixels lie between two positions of a layer."""
         return self.architecture.strides[checks.one_of("layer", layer, self.layers)]
 
     def modules_by_layer(self) -> dict[str, nn.Module]:
-        """layer -> the module that computes its responses, to hang hooks on.
-
-        Of what ``torch.compile`` gives, too; there hooks see nothing once it is compiled.
-        """
+        """layer -> the module that computes its responses; of a compiled network, too."""
         return dict(self._steps.items())
 
     def _pool(self, x: Tensor) -> Tensor:
