@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from nst_utils.networks.convolutions import ConvReLU, average_pool
+from nst_utils.networks.normalization import normalize
 from nst_utils.networks.squeezenet import Fire, StridedConvReLU
 from nst_utils.networks.weights import VGG19_LAYERS, Weights
 from nst_utils.support import checks
@@ -25,13 +26,6 @@ from nst_utils.support.neutral import neutral
 
 POOLINGS = ("avg", "max")
 PRECISIONS = ("auto", "float32", "bfloat16")
-
-# A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
-# would blow its noise up. 0.1 of its layer's mean is the least that is divided by. With the
-# bundled means that touches two filters, one in conv4_1 and one in conv4_2 (average pooling).
-# Paper: every filter is scaled to mean 1. Here: a floor, because a filter that is silent on
-# photographs may fire on a painting, and would then outweigh all others by orders of magnitude.
-MEAN_ACTIVATION_FLOOR = 0.1
 
 
 # Called after every layer, where set for this thread: it may wait, or end the run by an exception.
@@ -45,7 +39,7 @@ class Network(nn.Module):
         weights: the numbers, and the architecture and preprocessing that belong to them.
         pooling: ``"avg"`` as in the paper, or ``"max"`` as the networks were trained.
         mean_activations: if given, the network is normalized with these means (see
-            :func:`normalize`).
+            :func:`nst_utils.networks.normalization.normalize`).
         precision: what the convolutions compute in (see
             :func:`nst_utils.networks.builders.vgg19`); responses are float32.
 
@@ -202,31 +196,6 @@ def check_layers(
 
 def _as_convolution(layer: object) -> object:
     return re.sub(r"^relu(?=\d_\d$)", "conv", layer) if isinstance(layer, str) else layer
-
-
-def normalize(
-    kernels: dict[str, Tensor], biases: dict[str, Tensor], mean_activations: dict[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Rescale the weights so that each filter's mean activation becomes 1 (section 2).
-
-    ReLU and pooling commute with a positive scale for each channel. With m_l the mean activations
-    of the plain network's layer l, W_l' = W_l * m_(l-1) / m_l and b_l' = b_l / m_l give responses
-    F_l / m_l: the same function up to a scale for each channel.
-
-    Args:
-        kernels: layer of VGG -> (N_l, N_(l-1), 3, 3), from the picture on; biases: layer -> (N_l,).
-        mean_activations: layer -> (N_l,), of the plain network with the same pooling.
-    """
-    new_kernels, new_biases = {}, {}
-    before = kernels["conv1_1"].new_ones(3)
-    for layer in kernels:
-        mean = mean_activations[layer]
-        after = mean.clamp(min=MEAN_ACTIVATION_FLOOR * float(mean.mean()))
-        ratio = before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
-        new_kernels[layer] = kernels[layer] * ratio
-        new_biases[layer] = biases[layer] / after
-        before = after
-    return new_kernels, new_biases
 
 
 @neutral()
