@@ -28,7 +28,7 @@ from nst_utils.support.paths import check_writable, remove_leftovers, user_path,
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
-FORMAT = 1
+FORMAT = 2
 _KIND = "a run of nst_utils"
 # What writing may take of the run's time. Stated is 3 %.
 _SHARE = 0.02
