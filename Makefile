@@ -9,7 +9,9 @@ STAMP := $(VENV)/.installed
 DEMO := demo.png
 COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
-.PHONY: install demo test lint lab studio render stamp architecture clean
+FLOORS := .venv-floors
+
+.PHONY: install demo test lint floors lab studio render stamp architecture clean
 
 install: $(STAMP)
 
@@ -26,8 +28,8 @@ demo: $(STAMP)
 	@echo "The picture: $(CURDIR)/$(DEMO)"
 
 # Two processes of one thread each: on such small pictures, threads mostly wait for one another.
-# A file's tests stay in one process, which loads what they share once; those that measure memory
-# or time, or open a browser, go one after the other in a single one (see tests/conftest.py).
+# A file's tests stay in one process, which loads what they share once; those in browsers do, too,
+# and those of processes that are killed or measured (the groups of tests/conftest.py).
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
 	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(COVERED) tests
@@ -39,6 +41,23 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy
+
+# The tests (not those in a browser) with the oldest of everything that pyproject.toml allows, in an
+# environment of their own. A floor of 1.2 is met by the newest 1.2.x.
+floors: export OMP_NUM_THREADS = 1
+floors: export PYTHONPATH = $(CURDIR)
+floors:
+	$(PYTHON) -m venv $(FLOORS)
+	$(PYTHON) -c 'import re, tomllib; \
+		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		tests = [x for x in project["optional-dependencies"]["test"] if re.match("hyp|nbval|pyt|scipy", x)]; \
+		kept = [*project["dependencies"], "ipykernel>=6.17", *tests]; \
+		print("\n".join(re.sub(r">=([\d.]+)$$", r"~=\1.0", x) for x in kept))' \
+		> $(FLOORS)/floors.txt
+	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOORS)/floors.txt \
+		> $(FLOORS)/pip.log 2>&1
+	$(FLOORS)/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests \
+		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb

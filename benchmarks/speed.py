@@ -71,7 +71,7 @@ def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
 
 def normalized_weights() -> tuple[Weights, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """For the others: the bundled weights, and their kernels and biases normalized."""
-    from nst_utils.networks.network import normalize
+    from nst_utils.networks.normalization import normalize
     from nst_utils.networks.weights import load_weights
 
     weights = load_weights("bundled")
@@ -292,8 +292,8 @@ def operations(size: int) -> float:
     for layer in net.layers[: net.layers.index("conv5_1") + 1]:
         halvings = block_of(layer) - 1
         positions = (height >> halvings) * (width >> halvings)
-        kernel = net.get_submodule(f"convolutions.{layer}").get_buffer("kernel")
-        total += 2 * 2 * positions * kernel.numel()
+        filters, before, side = net.architecture.shapes[layer]
+        total += 2 * 2 * positions * filters * before * side**2
     return total
 
 
@@ -411,6 +411,8 @@ def overview(folder: Path, size: int) -> None:
     from PIL import Image
 
     names = [name for name in (*OURS, *OTHERS) if (folder / f"{size}-{name}.png").exists()]
+    if not names:  # a fresh clone has the sheet, not what it was made from
+        return
     pictures = [Image.open(folder / f"{size}-{name}.png") for name in names]
     width, height = pictures[0].size
     sheet = Image.new("RGB", (width * len(pictures), height))

@@ -22,7 +22,24 @@ def pytest_configure() -> None:
     os.environ.pop("NST_QUICK", None)
 
 
+# Which files' tests go one after the other in one process: two browsers would disturb each other,
+# and so would processes that are killed and processes whose memory is measured or limited.
+TOGETHER = {
+    "test_studio_browser.py": "browser",
+    "test_notebooks_browser.py": "browser",
+    "test_kills.py": "processes",
+    "test_memory.py": "processes",
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every other file is a group of its own; what takes longest begins first."""
+    for item in items:
+        group = TOGETHER.get(item.path.name, item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
+    places = {name: place for place, name in enumerate(TOGETHER)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
     if torch.cuda.is_available():
         return
     for item in items:

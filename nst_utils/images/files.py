@@ -18,8 +18,6 @@ from nst_utils.support.neutral import neutral
 from nst_utils.support.paths import write_whole
 from nst_utils.support.quick import quick_size
 
-Source = str | Path | BinaryIO
-
 
 @neutral()
 def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None) -> Tensor:

@@ -43,6 +43,12 @@ class Architecture:
     border: int = 0
     normalizations: dict[str, str] = field(default_factory=dict)
 
+    def filters(self, layer: str) -> int:
+        """N_l, the number of a layer's filters."""
+        if layer in self.shapes:
+            return self.shapes[layer][0]
+        return self.shapes[f"{layer}.expand1x1"][0] + self.shapes[f"{layer}.expand3x3"][0]
+
     def size(self, layer: str, picture: Sequence[int]) -> tuple[int, int]:
         """(H_l, W_l) of a layer's responses to a picture of (height, width)."""
         height, width = ((side - self.border) // self.strides[layer] for side in picture)

@@ -18,18 +18,11 @@ from torch.nn import functional as fn
 
 from nst_utils.networks.architectures import POOLINGS, PRECISIONS, check_layers
 from nst_utils.networks.convolutions import ConvReLU, average_pool
+from nst_utils.networks.normalization import normalize
 from nst_utils.networks.squeezenet import Fire, StridedConvReLU
 from nst_utils.networks.weights import Weights
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
-
-# A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
-# would blow its noise up. 0.1 of its layer's mean is the least that is divided by. With the
-# bundled means that touches two filters, one in conv4_1 and one in conv4_2 (average pooling).
-# Paper: every filter is scaled to mean 1. Here: a floor, because a filter that is silent on
-# photographs may fire on a painting, and would then outweigh all others by orders of magnitude.
-MEAN_ACTIVATION_FLOOR = 0.1
-
 
 # Called after every layer, where set for this thread: it may wait, or end the run by an exception.
 between_layers: ContextVar[Callable[[], None] | None] = ContextVar("between_layers", default=None)
@@ -42,7 +35,7 @@ class Network(nn.Module):
         weights: the numbers, and the architecture and preprocessing that belong to them.
         pooling: ``"avg"`` as in the paper, or ``"max"`` as the networks were trained.
         mean_activations: if given, the network is normalized with these means (see
-            :func:`normalize`).
+            :func:`nst_utils.networks.normalization.normalize`).
         precision: what the convolutions compute in (see
             :func:`nst_utils.networks.builders.vgg19`); responses are float32.
 
@@ -77,9 +70,8 @@ class Network(nn.Module):
             kernels, biases = normalize(kernels, biases, mean_activations)
         kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
         biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
-        self._steps = nn.ModuleDict()
-        for layer in self.layers:
-            self._steps[layer] = _make_layer(layer, kernels, biases)
+        steps = {layer: _make_layer(layer, kernels, biases) for layer in self.layers}
+        self._steps = nn.ModuleDict(steps)
         prep = weights.preprocessing
         first = weights.kernels[next(iter(weights.kernels))]
         like: dict[str, Any] = {"dtype": torch.float32, "device": first.device}
@@ -125,21 +117,14 @@ class Network(nn.Module):
 
     def filters(self, layer: str) -> int:
         """N_l, the number of a layer's filters."""
-        checks.one_of("layer", layer, self.layers)
-        shapes = self.architecture.shapes
-        if layer in shapes:
-            return shapes[layer][0]
-        return shapes[f"{layer}.expand1x1"][0] + shapes[f"{layer}.expand3x3"][0]
+        return self.architecture.filters(checks.one_of("layer", layer, self.layers))
 
     def stride(self, layer: str) -> int:
         """How many pixels lie between two positions of a layer."""
         return self.architecture.strides[checks.one_of("layer", layer, self.layers)]
 
     def modules_by_layer(self) -> dict[str, nn.Module]:
-        """layer -> the module that computes its responses, to hang hooks on.
-
-        Of what ``torch.compile`` gives, too; there hooks see nothing once it is compiled.
-        """
+        """layer -> the module that computes its responses; of a compiled network, too."""
         return dict(self._steps.items())
 
     def _pool(self, x: Tensor) -> Tensor:
@@ -181,31 +166,6 @@ def _make_layer(layer: str, kernels: dict[str, Tensor], biases: dict[str, Tensor
 def block_of(layer: str) -> int:
     """The block that a layer of VGG belongs to: 4 for ``conv4_2``."""
     return int(layer[4])
-
-
-def normalize(
-    kernels: dict[str, Tensor], biases: dict[str, Tensor], mean_activations: dict[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Rescale the weights so that each filter's mean activation becomes 1 (section 2).
-
-    ReLU and pooling commute with a positive scale for each channel. With m_l the mean activations
-    of the plain network's layer l, W_l' = W_l * m_(l-1) / m_l and b_l' = b_l / m_l give responses
-    F_l / m_l: the same function up to a scale for each channel.
-
-    Args:
-        kernels: layer of VGG -> (N_l, N_(l-1), 3, 3), from the picture on; biases: layer -> (N_l,).
-        mean_activations: layer -> (N_l,), of the plain network with the same pooling.
-    """
-    new_kernels, new_biases = {}, {}
-    before = kernels["conv1_1"].new_ones(3)
-    for layer in kernels:
-        mean = mean_activations[layer]
-        after = mean.clamp(min=MEAN_ACTIVATION_FLOOR * float(mean.mean()))
-        ratio = before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
-        new_kernels[layer] = kernels[layer] * ratio
-        new_biases[layer] = biases[layer] / after
-        before = after
-    return new_kernels, new_biases
 
 
 @neutral()

@@ -9,14 +9,12 @@ from torch import Tensor
 
 from nst_utils.optimize.optimizer import GIVE_UP_AFTER, Evaluate, is_finite
 
-# A step to a loss so many times that of the start is undone: the learning rate is too large. The
-# largest one that people use, 1, leads to 20 times it, 10 to hundreds (64 px, from either start).
-_TOO_STEEP = 100.0
+# How often a step is retried shorter.
 _TRIALS = 12
 
 _STATE = (
     *("loss", "terms", "evaluations", "best", "_best_loss"),
-    *("_g", "_unit", "_length", "_loss_at_start", "_undone", "_failures"),
+    *("_g", "_unit", "_length", "_loss_at_start", "_failures"),
 )
 _OF_TORCH = ("exp_avg", "exp_avg_sq", "step")
 
@@ -26,8 +24,10 @@ class Adam:
 
     Each row's gradient is divided by the root mean square of its first one, so that ``epsilon``
     means the same whatever the scale of the weights; otherwise Adam does not depend on it. A step
-    to where the loss is not finite, or a hundred times that of the start, is undone and retried
-    shorter; the next ones grow back to the learning rate.
+    to where the loss is not finite is undone and retried shorter; the next ones grow back to the
+    learning rate. A step to a loss that is only large is kept: with the large rates of CS231n the
+    first step takes it a hundred times up, and it is the memory of that steep place (beta2 =
+    0.999) which keeps the following steps short.
 
     Args:
         evaluate, start, bounds: as for :class:`nst_utils.optimize.lbfgs.LBFGS`.
@@ -68,8 +68,8 @@ class Adam:
 
     @property
     def diverged(self) -> Tensor:
-        """(B,), which rows had steps undone, and are worse off than at the start all the same."""
-        return self._undone & (self.loss > self._loss_at_start)
+        """(B,), which rows are worse off than at the start, and than they were on the way."""
+        return (self.loss > self._loss_at_start) & (self.loss > self._best_loss)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next steps depend on, but for the learning rate."""
@@ -94,9 +94,9 @@ class Adam:
         self._images.grad = gradient
         self._adam.param_groups[0]["lr"] = self._learning_rate()  # what it remembers stays
         self._adam.step()
-        self._go_as_far_as_it_is_good(before, (~self.broken).nonzero().flatten())
+        self._go_as_far_as_it_is_finite(before, (~self.broken).nonzero().flatten())
 
-    def _go_as_far_as_it_is_good(self, before: Tensor, rows: Tensor) -> None:
+    def _go_as_far_as_it_is_finite(self, before: Tensor, rows: Tensor) -> None:
         """Keep Adam's step for these rows, or a shorter one, or undo it."""
         after = self.images.clone()
         self._images.data.copy_(before)
@@ -108,14 +108,12 @@ class Adam:
             x = self._clamp(torch.where(length == 1, after[rows], part))
             new = self._evaluate(x, rows)
             self.evaluations[rows.cpu()] += 1
-            finite = is_finite(new.loss, new.gradient)
-            failed[rows] &= ~finite
-            good = finite & (new.loss <= _TOO_STEEP * self._loss_at_start[rows])
+            good = is_finite(new.loss, new.gradient)
             done = rows[good]
+            failed[done] = False
             self._images.data[done] = x[good]
             self.loss[done], self._g[done] = new.loss[good], new.gradient[good]
             self.terms[done] = new.terms[good]
-            self._undone[rows[finite & ~good]] = True
             rows = rows[~good]
             if not len(rows):
                 break
@@ -146,7 +144,6 @@ class Adam:
         """Losses from here on are of one weighting."""
         self.best, self._best_loss = self.images.clone(), torch.full_like(self.loss, torch.inf)
         self._loss_at_start = self.loss.clone()
-        self._undone = torch.zeros_like(self.loss, dtype=torch.bool)
 
     def _compare(self) -> None:
         better = self.loss < self._best_loss

@@ -17,7 +17,8 @@ import nst_utils as nst
 from nst_utils.networks import builders
 from nst_utils.networks.architectures import ARCHITECTURES as ALL
 from nst_utils.networks.convolutions import ConvReLU
-from nst_utils.networks.network import MEAN_ACTIVATION_FLOOR, Network, normalize, on_device
+from nst_utils.networks.network import Network, on_device
+from nst_utils.networks.normalization import MEAN_ACTIVATION_FLOOR, normalize
 from nst_utils.networks.weights import VGG19_LAYERS, load_weights
 
 

@@ -29,14 +29,19 @@ def style_columns(objective: Objective) -> list[str]:
     return [name.removeprefix("style/") for name in objective.columns if "style" in name]
 
 
+# For runs in which the depth of the network is not the point.
+SHALLOW: dict[str, Any] = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
+
+
 @pytest.fixture(scope="module")
 def photograph() -> Tensor:
-    return nst.load_image("chelsea", size=200)[..., :128, :192]
+    """Hardly larger than what has a coarse level, and not square."""
+    return nst.load_image("chelsea", size=200)[..., :128, :136]
 
 
 @pytest.fixture(scope="module")
 def painting() -> Tensor:
-    return nst.load_image("starry-night", size=192)
+    return nst.load_image("starry-night", size=136)
 
 
 def maker(net: Network, formulas: Formulas = Formulas()) -> Callable[[Sequence[Row]], Objective]:
@@ -84,13 +89,13 @@ def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
     net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     formulas = Formulas(content_reduction="sum")
-    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 192), maker(net, formulas))
+    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 136), maker(net, formulas))
     objective = level.objective()
     assert objective.formulas == formulas
     (scaled,) = objective.rows
     assert scaled.content_weight == 0.05
     assert [*scaled.style_layers.values()] == [0.2] * 3
-    small = nst.resize(photograph, (64, 96))
+    small = nst.resize(photograph, (64, 68))
     wanted = Objective(
         net,
         [
@@ -102,7 +107,7 @@ def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
         ],
         formulas=formulas,
     )
-    image = torch.rand(1, 3, 64, 96)
+    image = torch.rand(1, 3, 64, 68)
     torch.testing.assert_close(objective.evaluate(image).terms, wanted.evaluate(image).terms)
 
 
@@ -115,7 +120,7 @@ def test_a_run_tells_its_levels_and_every_step(
 ) -> None:
     told: list[nst.Step] = []
     result = transfer(photograph, painting, net, steps=10, callback=told.append)
-    assert result.levels == [(64, 96, 2), (128, 192, 8)]
+    assert result.levels == [(64, 68, 2), (128, 136, 8)]
     assert result.steps == len(told) == 10
     assert [step.number for step in told] == list(range(1, 11))
     assert {step.images.shape for step in told} == {photograph.shape}
@@ -142,10 +147,11 @@ def test_the_last_losses_are_those_of_the_picture_at_full_size(
 def test_it_gets_as_far_as_the_exact_path_in_as_many_steps(
     net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
-    fast = transfer(photograph, painting, net, steps=60)
-    exact = transfer(photograph, painting, net, steps=60, exact=True)
-    assert exact.levels == [(128, 192, 60)]
-    assert fast.history["total_loss"][-1] < 1.01 * exact.history["total_loss"][-1]
+    fast = transfer(photograph, painting, net, steps=30, seed=1, **SHALLOW)
+    exact = transfer(photograph, painting, net, steps=30, seed=1, exact=True, **SHALLOW)
+    assert exact.levels == [(128, 136, 30)]
+    # 0.98; without the learned curvature 1.01, with what the coarse level found thrown away 1.14.
+    assert fast.history["total_loss"][-1] < exact.history["total_loss"][-1]
     assert fast.settings["exact"] is False
     assert exact.settings["exact"] is True
 
@@ -158,15 +164,8 @@ def test_there_is_one_level_where_there_is_nothing_to_gain(
 ) -> None:
     if options.get("init") == "tensor":
         options = {"init": photograph}
-    assert len(transfer(photograph, painting, net, steps=2, **options).levels) == 1
-
-
-def test_rows_are_independent_over_the_levels(
-    net: Network, photograph: Tensor, painting: Tensor
-) -> None:
-    together = transfer(photograph, painting, net, steps=8, content_weight=[1e-2, 1.0])
-    alone = transfer(photograph, painting, net, steps=8, content_weight=1.0)
-    torch.testing.assert_close(together.image[1:], alone.image, rtol=1e-2, atol=1e-2)
+    made = transfer(photograph, painting, net, steps=5, **SHALLOW, **options)
+    assert made.levels == [(128, 136, 5)]
 
 
 @pytest.mark.parametrize("when", [2, 6])
@@ -177,7 +176,7 @@ def test_an_interrupt_on_any_level_returns_the_picture_at_full_size(
         if step.number == when:
             raise KeyboardInterrupt
 
-    result = transfer(photograph, painting, net, steps=10, callback=stop)
+    result = transfer(photograph, painting, net, steps=10, callback=stop, **SHALLOW)
     assert result.interrupted
     assert result.steps == when == sum(steps for *_, steps in result.levels)
     assert result.image.shape == photograph.shape
@@ -186,12 +185,14 @@ def test_an_interrupt_on_any_level_returns_the_picture_at_full_size(
 def test_very_few_steps_are_all_made_at_full_size(
     net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
-    assert transfer(photograph, painting, net, steps=4).levels == [(128, 192, 4)]
+    assert transfer(photograph, painting, net, steps=4, **SHALLOW).levels == [(128, 136, 4)]
 
 
+@pytest.mark.usefixtures("shared_net")
 def test_the_command_line_has_both(run: Callable[..., Any], tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    options = ("--size", "192", "--steps", "5", "--quiet", "-o", tmp_path / "out.png")
+    options = ["--size", "192", "--steps", "5", "--quiet", "-o", tmp_path / "out.png"]
+    options += ["--content-layers", "conv2_1", "--style-layers", "conv1_1"]
     for exact, levels in (((), 2), (("--exact",), 1)):
         outcome = run("transfer", "chelsea", "starry-night", *options, "--report", report, *exact)
         assert outcome.code == 0, outcome.err
