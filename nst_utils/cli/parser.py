@@ -7,13 +7,12 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NoReturn
 
 from nst_utils import __version__
 from nst_utils.cli import early, lists
 from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
-from nst_utils.cli.exit_codes import BAD_INPUT, INTERRUPTED
-from nst_utils.cli.order import pictures_first
+from nst_utils.cli.exit_codes import INTERRUPTED
+from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.wording import in_options
 from nst_utils.experiments.defaults import (
     CONTENT_WEIGHT,
@@ -26,51 +25,18 @@ from nst_utils.networks.architectures import ARCHITECTURES, POOLINGS, PRECISIONS
 from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, Formulas
 from nst_utils.optimize.settings import OPTIMIZERS, Settings
 from nst_utils.support import checks
-from nst_utils.support.messages import one_line, wording
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line instead of argparse's usage dump."""
-        raise SystemExit(_refuse(f"{message} (see {self.prog} --help)"))
-
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Complain about an unknown option here, where its command's own help is named."""
-        words = self._in_order(sys.argv[1:] if args is None else list(args))
-        namespace, unknown = super().parse_known_args(words, namespace)
-        if unknown:
-            self.error(f"unknown option or argument: {' '.join(unknown)}")
-        return namespace, unknown
-
-    def _in_order(self, words: list[str]) -> list[str]:
-        if words and words[0].startswith("--") and words[0] not in self._option_string_actions:
-            self.error(f"the command comes before its options: {self.prog} COMMAND ... {words[0]}")
-        return words
-
-
-class _Command(_Parser):
-    def _in_order(self, words: list[str]) -> list[str]:
-        try:
-            return pictures_first(words, self._option_string_actions)
-        except ValueError as error:
-            self.error(str(error))
-
-
-def _refuse(message: object) -> int:
-    """Say on one line what is wrong; return the exit code."""
-    print("nst:", one_line(message, whole=True), file=sys.stderr)
-    return BAD_INPUT
+from nst_utils.support.messages import wording
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``nst`` and its commands."""
-    parser = _Parser(prog="nst", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="nst", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"nst {__version__}")
     subparsers = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Command
+        dest="command", required=True, metavar="COMMAND", parser_class=Command
     )
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> _Command:
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Command:
         sub = subparsers.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(run=run)
         return sub
@@ -260,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = checks.explain(error)
         if sentence is None:
             raise  # a bug of ours is not bad input
-        return _refuse(wording.get()(sentence))
+        return refuse(wording.get()(sentence))
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
     except KeyboardInterrupt:
