@@ -41,8 +41,9 @@ def check_transfer(args: Namespace) -> None:
     """Raise ``ValueError``, ``FileNotFoundError`` for a command that cannot be done."""
     _check_outputs(args)
     settings = transfer_settings(args)
-    _check_layers(args, "content_layers", settings["content_layers"])
-    _check_layers(args, "style_layers", settings["style_layers"])
+    # Those that were typed first: a mistake there may be why the others do not fit.
+    for name in sorted(("content_layers", "style_layers"), key=lambda x: getattr(args, x) is None):
+        _check_layers(args, name, settings[name])
     _check_paintings(args)
     weights, layers = args.style_layer_weights, settings["style_layers"]
     if weights and len(weights) != len(layers):
@@ -87,7 +88,7 @@ def _check_layers(args: Namespace, name: str, layers: Sequence[str]) -> None:
     try:
         check_layers(layers, known=ARCHITECTURES[network].layers)
     except ValueError as error:
-        if getattr(args, name):
+        if getattr(args, name) is not None:
             raise ValueError(f"{option} names layers of {network}: {error}") from None
         raise ValueError(
             f"{network} has other layers: {error}; name its own with {option}"
