@@ -22,6 +22,7 @@ from nst_utils.experiments.arguments import INITS, style_table
 from nst_utils.experiments.presets import preset
 from nst_utils.experiments.style_transfer import CONTENT_LAYERS, CONTENT_WEIGHT
 from nst_utils.images.files import load_image, resize, to_pil
+from nst_utils.images.names import samples
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Weighting
 from nst_utils.optimize.results import Callback, Result
@@ -43,7 +44,7 @@ class Recipe:
     """The settings of one picture.
 
     Attributes:
-        content, style: names of pictures.
+        content, style: names of pictures: bundled, or given beside the recipe.
         preset: whose settings hold where nothing else is said (see
             :mod:`nst_utils.experiments.presets`).
         size: longest side in pixels, of both.
@@ -113,7 +114,9 @@ class Recipe:
         """A picture in the size that is used; ``pictures`` are those that are not bundled."""
         if name in pictures:
             return resize(pictures[name], quick_size(self.size))
-        return load_image(name, self.size)
+        if name not in samples():
+            raise ValueError(f"the picture {name} is not here; give it among the pictures")
+        return load_image(samples()[name].path, self.size)  # not a file that is called so
 
     def network(self) -> Network:
         """The preset's network, on the device; the last two are kept."""

@@ -390,6 +390,16 @@ def test_the_demo_is_a_transfer_that_it_prints(run: Run, asked: Asked, tmp_path:
     assert asked.settings == first
 
 
+def test_the_demo_paints_the_bundled_pictures_whatever_is_here(
+    run: Run, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noisy(40, 40).save("chenonceau", "PNG")
+    assert run("demo", "-o", "demo.png", "--device", "cpu").code == 0
+    wide = nst.load_image(nst.samples()["chenonceau"].path, 448)
+    assert torch.equal(asked.positional[0], wide)
+
+
 # Mistakes: exit code 2 and one line, before any work starts.
 
 
