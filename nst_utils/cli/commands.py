@@ -22,6 +22,7 @@ from nst_utils.cli.early import (
     transfer_settings,
 )
 from nst_utils.cli.exit_codes import COULD_NOT_GO_ON, INTERRUPTED
+from nst_utils.cli.handing_out import open_picture
 from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
@@ -92,6 +93,8 @@ def _finish(args: Namespace, result: Result) -> int:
                 raise ValueError(f"{error}; the picture is in {path}") from None
     if not args.quiet:
         print(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
+    if args.open:
+        open_picture(path)
     if result.interrupted:
         print(f"nst: interrupted; the picture so far is in {path}", file=sys.stderr)
         return INTERRUPTED
@@ -103,7 +106,7 @@ def _finish(args: Namespace, result: Result) -> int:
 
 def _report(args: Namespace, result: Result) -> dict[str, Any]:
     """The report; for one picture its losses are lists of numbers, for several lists of lists."""
-    left_out = ("run", "quiet", "plain")
+    left_out = ("run", "quiet", "plain", "open")
     asked = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
     files = ("content", "style", "image", "init", "masks", "style_masks")
     pictures = {k: asked[k] for k in files if k in asked}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from nst_utils import __version__
-from nst_utils.cli import early, lists
+from nst_utils.cli import early, handing_out, lists
 from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
 from nst_utils.cli.exit_codes import INTERRUPTED
 from nst_utils.cli.grammar import Command, Parser, refuse
@@ -84,6 +84,8 @@ def build_parser() -> argparse.ArgumentParser:
     command(
         "samples", lists.samples_command, "print the bundled pictures, which can be used by name"
     )
+    sub = command("notebooks", handing_out.notebooks_command, "copy the notebooks into a folder")
+    sub.add_argument("folder", metavar="DIR", help="made where it is not there")
     sub = command("doctor", _doctor, "check this installation")
     sub.add_argument("--device", default="auto")
     return parser
@@ -170,6 +172,7 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
         help="save the run here now and then; the same command goes on from it",
     )
     sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
+    sub.add_argument("--open", action="store_true", help="show the picture when it is made")
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
 
 

@@ -44,6 +44,14 @@ def data_file(relative: str) -> Path:
     )
 
 
+def notebooks() -> list[Path]:
+    """The notebooks in their order: in a wheel inside the package, in a checkout beside it."""
+    for root in (_PACKAGE, _PACKAGE.parent):
+        if found := sorted((root / "notebooks").glob("[0-9]*.ipynb")):
+            return found
+    raise FileNotFoundError("the notebooks are missing; install nst_utils again")
+
+
 def user_path(path: str | os.PathLike[str], what: str = "a path") -> Path:
     """``path`` with ``~`` expanded; ``ValueError`` for one that no file can have or be read at."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else path

@@ -39,7 +39,15 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
-COMMANDS = ["", "transfer", "reconstruct-content", "reconstruct-style", "demo", "doctor"]
+COMMANDS = [
+    "",
+    "transfer",
+    "reconstruct-content",
+    "reconstruct-style",
+    "demo",
+    "doctor",
+    "notebooks",
+]
 LIGHT = [f"{command} --help".strip() for command in COMMANDS] + ["--version", "samples", "presets"]
 
 
