@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +22,10 @@ from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.network import Network, check_layers
 from nst_utils.optimize.results import Result
 from nst_utils.support import checks
-from nst_utils.support.interrupts import held_back
+from nst_utils.support.interrupts import exit_code, held_back
+from nst_utils.support.messages import one_line, say, tell
 from nst_utils.support.paths import check_writable, user_path, write_whole
 
-INTERRUPTED = 130
 COULD_NOT_GO_ON = 1
 _ACCEPTED = inspect.signature(transfer).parameters.keys() - {"content", "style", "progress"}
 
@@ -145,13 +144,13 @@ def _finish(args: Namespace, result: Result) -> int:
                 write_whole(args.report, lambda file: file.write(text.encode()))
             except (OSError, ValueError) as error:
                 raise ValueError(f"{error}; the picture is in {path}") from None
-    if not args.quiet:
-        print(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
+    if not args.quiet:  # the picture is there, whether that can be said or not
+        tell(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
     if result.interrupted:
-        print(f"nst: interrupted; the picture so far is in {path}", file=sys.stderr)
-        return INTERRUPTED
+        say(f"interrupted; the picture so far is in {path}")
+        return exit_code()
     if result.trouble:
-        print(f"nst: the last good picture is in {path}", file=sys.stderr)
+        say(f"the last good picture is in {path}")
         return COULD_NOT_GO_ON
     return 0
 
@@ -187,18 +186,27 @@ def _report(args: Namespace, result: Result) -> dict[str, Any]:
     return report
 
 
+def printed(text: str) -> int:
+    """Print what a command is there to print; the exit code says whether that was possible."""
+    hindrance = tell(text)
+    if hindrance is None or isinstance(hindrance, BrokenPipeError):  # who reads has had enough
+        return 0
+    say(f"standard output cannot be written ({one_line(hindrance)}); send it elsewhere")
+    return COULD_NOT_GO_ON
+
+
 def presets_command(_: Namespace) -> int:
-    print(preset_table())
-    return 0
+    return printed(preset_table())
 
 
 def samples_command(_: Namespace) -> int:
     width = max(len(name) for name in samples())
+    lines = []
     for sample in samples().values():
         year = f", {sample.year}" if sample.year else ""
         about = f"{sample.title} ({sample.author}{year}; {sample.license})"
-        print(f"{sample.name:<{width}}  {sample.kind:<9}  {about}")
-    return 0
+        lines.append(f"{sample.name:<{width}}  {sample.kind:<9}  {about}")
+    return printed("\n".join(lines))
 
 
 def demo_arguments(output: str, device: str) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
@@ -24,7 +22,8 @@ from nst_utils.networks.network import POOLINGS, PRECISIONS
 from nst_utils.objective.evaluation import Formulas
 from nst_utils.optimize.settings import OPTIMIZERS, Settings
 from nst_utils.support import checks
-from nst_utils.support.messages import one_line, wording
+from nst_utils.support.interrupts import command_ends_once, exit_code
+from nst_utils.support.messages import STDERR, STDOUT, claim_numbers, one_line, say, tell, wording
 
 BAD_INPUT = 2
 
@@ -33,6 +32,12 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line instead of argparse's usage dump."""
         raise SystemExit(_refuse(f"{message} (see {self.prog} --help)"))
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """``--help`` and ``--version``, which argparse would drop where they cannot be printed."""
+        code = commands.printed(message.rstrip("\n"))
+        if code:
+            raise SystemExit(code)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """Complain about an unknown option here, where its command's own help is named."""
@@ -44,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _refuse(message: object) -> int:
     """Say on one line what is wrong; return the exit code."""
-    print("nst:", one_line(message, whole=True), file=sys.stderr)
+    say(one_line(message, whole=True))
     return BAD_INPUT
 
 
@@ -192,15 +197,32 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
 def _demo(args: argparse.Namespace) -> int:
     """Print the command that makes the demo's picture, and run it."""
     arguments = commands.demo_arguments(args.output, args.device)
-    print("nst", *arguments, flush=True)
+    tell(" ".join(["nst", *arguments]))
     return main(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted, 1 when a picture
-    could not go on to the end."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that cannot be shown is no error
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted (143 by SIGTERM,
+    129 by SIGHUP), 1 when a picture could not go on to the end or nothing could be printed."""
+    own = argv is None  # then the process ends with this
+    if own:
+        claim_numbers()
+    with command_ends_once(own) as request:
+        try:
+            code = _run(argv)
+            request.settle()
+        except KeyboardInterrupt:
+            request.settle()
+            say("interrupted; nothing was written")
+            code = exit_code()
+        if own:
+            for stream in (STDOUT, STDERR):  # or Python would, and make an exit code of its own
+                stream.flush()
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """The exit code of a command; bad input is a sentence, bugs of ours are raised."""
     before = wording.set(str)
     try:
         args = build_parser().parse_args(argv)
@@ -210,11 +232,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = checks.explain(error)
         if sentence is None:
             raise  # a bug of ours is not bad input
-        return _refuse(wording.get()(sentence))
+        return _refuse(sentence)
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
-    except KeyboardInterrupt:
-        print("nst: interrupted; nothing was written", file=sys.stderr)
-        return commands.INTERRUPTED
     finally:
         wording.reset(before)

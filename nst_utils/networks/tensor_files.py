@@ -89,6 +89,3 @@ def _check_zip(file: Any, size: int) -> None:
 def _holds(file: Any, text: bytes) -> bool:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(text) >= 0
-
-
-first_line = one_line  # for optimize/checkpoints.py, until it asks messages itself
