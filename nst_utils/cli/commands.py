@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nst_utils.cli.numbered import NumberedPictures
 from nst_utils.experiments.arguments import INITS
 from nst_utils.experiments.presets import preset, preset_table
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
@@ -27,7 +28,9 @@ from nst_utils.support.messages import one_line, say, tell
 from nst_utils.support.paths import check_writable, user_path, write_whole
 
 COULD_NOT_GO_ON = 1
-_ACCEPTED = inspect.signature(transfer).parameters.keys() - {"content", "style", "progress"}
+_ACCEPTED = inspect.signature(transfer).parameters.keys() - {
+    *("content", "style", "progress", "callback")
+}
 
 
 def _overrides(args: Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -81,8 +84,16 @@ def _check_outputs(args: Namespace) -> None:
             raise ValueError(f"--{written[path]} and --{name} are both {file}; name two files")
         written[path] = name
         check_writable(user_path(file))
+    numbered = _numbered(args)
+    for file in [*_inputs(args), *filter(None, options.values())]:
+        if numbered is not None and numbered.may_write(user_path(file)):
+            raise ValueError(f"--save-every could overwrite {file}; give --output another name")
     preset(args.preset)
     checks.device(args.device)
+
+
+def _numbered(args: Namespace) -> NumberedPictures | None:
+    return NumberedPictures(args.output, args.save_every) if args.save_every else None
 
 
 def transfer_command(args: Namespace) -> int:
@@ -109,7 +120,12 @@ def transfer_command(args: Namespace) -> int:
             raise ValueError(f"--init is {', '.join(INITS)} or a picture; {error}") from None
     if not settings["content_weight"] and not settings["style_weight"]:
         raise ValueError("--content-weight and --style-weight are both 0; raise one of them")
-    result = transfer(content, style, net=_network(args), progress=not args.quiet, **settings)
+    how: dict[str, Any] = {
+        "net": _network(args),
+        "progress": not args.quiet,
+        "callback": _numbered(args),
+    }
+    result = transfer(content, style, **how, **settings)
     return _finish(args, result)
 
 
@@ -121,7 +137,12 @@ def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
     chosen = {name: getattr(preset(args.preset), name) for name in names}
     chosen |= _overrides(args, (*names, "seed", "device", "exact", "tile", "checkpoint"))
     _check_layers(args, *getattr(args, "layer_sets", None) or [args.layers])
-    return image, chosen | {"net": _network(args), "progress": not args.quiet}
+    how: dict[str, Any] = {
+        "net": _network(args),
+        "progress": not args.quiet,
+        "callback": _numbered(args),
+    }
+    return image, chosen | how
 
 
 def reconstruct_content_command(args: Namespace) -> int:

@@ -24,6 +24,7 @@ from nst_utils.optimize.settings import OPTIMIZERS, Settings
 from nst_utils.support import checks
 from nst_utils.support.interrupts import command_ends_once, exit_code
 from nst_utils.support.messages import STDERR, STDOUT, claim_numbers, one_line, say, tell, wording
+from nst_utils.support.progress import silent
 
 BAD_INPUT = 2
 
@@ -190,6 +191,12 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="save the run here now and then; the same command goes on from it",
     )
+    sub.add_argument(
+        "--save-every",
+        type=whole(1),
+        metavar="STEPS",
+        help="save numbered pictures on the way, too: out-0050.png",
+    )
     sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
 
@@ -223,10 +230,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     """The exit code of a command; bad input is a sentence, bugs of ours are raised."""
-    before = wording.set(str)
+    before, loud = wording.set(str), silent.set(False)
     try:
         args = build_parser().parse_args(argv)
         wording.set(partial(in_options, known=vars(args)))
+        silent.set(getattr(args, "quiet", False))
         return int(args.run(args))
     except Exception as error:
         sentence = checks.explain(error)
@@ -237,3 +245,4 @@ def _run(argv: Sequence[str] | None) -> int:
         return int(stop.code or 0)
     finally:
         wording.reset(before)
+        silent.reset(loud)

@@ -116,7 +116,7 @@ def minimize(
             request.settle()
         except KeyboardInterrupt:
             request.settle()
-            if not run.record.at_start:
+            if not run.number:  # the start is no picture to keep
                 raise
             interrupted = True
         result = _result(run, objective, (settings or {}) | _settings_on_the_way(run.record) | loop)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from nst_utils.support.messages import STDERR, say
+
+# Whether nobody wants to see any, as with the option for that of the command line.
+silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 _IN_NOTEBOOK = any(each.__module__ == "tqdm.notebook" for each in tqdm.__mro__)
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -26,7 +30,7 @@ class Progress:
 
     def __init__(self, what: str, *, shown: bool = True) -> None:
         self._what = what
-        self._shown = shown
+        self._shown = shown and not silent.get()
         self._as_bar = _IN_NOTEBOOK or STDERR.isatty()
         self._bar: Any = None
         self._last = -1  # the last tenth that was told of
