@@ -96,6 +96,13 @@ def _numbered(args: Namespace) -> NumberedPictures | None:
     return NumberedPictures(args.output, args.save_every) if args.save_every else None
 
 
+def _how(args: Namespace) -> dict[str, Any]:
+    """What every experiment is given besides its settings."""
+    numbered = _numbered(args)
+    how = {"net": _network(args), "progress": not args.quiet}
+    return how if numbered is None else how | {"callback": numbered}
+
+
 def transfer_command(args: Namespace) -> int:
     _check_outputs(args)
     if len(args.style) > 1 and not (args.style_blend or args.masks):
@@ -120,12 +127,7 @@ def transfer_command(args: Namespace) -> int:
             raise ValueError(f"--init is {', '.join(INITS)} or a picture; {error}") from None
     if not settings["content_weight"] and not settings["style_weight"]:
         raise ValueError("--content-weight and --style-weight are both 0; raise one of them")
-    how: dict[str, Any] = {
-        "net": _network(args),
-        "progress": not args.quiet,
-        "callback": _numbered(args),
-    }
-    result = transfer(content, style, **how, **settings)
+    result = transfer(content, style, **_how(args), **settings)
     return _finish(args, result)
 
 
@@ -137,12 +139,7 @@ def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
     chosen = {name: getattr(preset(args.preset), name) for name in names}
     chosen |= _overrides(args, (*names, "seed", "device", "exact", "tile", "checkpoint"))
     _check_layers(args, *getattr(args, "layer_sets", None) or [args.layers])
-    how: dict[str, Any] = {
-        "net": _network(args),
-        "progress": not args.quiet,
-        "callback": _numbered(args),
-    }
-    return image, chosen | how
+    return image, chosen | _how(args)
 
 
 def reconstruct_content_command(args: Namespace) -> int:
