@@ -66,4 +66,4 @@ def learning_rate(text: str) -> float | dict[int, float]:
         if not colon:
             raise ArgumentTypeError(f"must be RATE or RATE,STEP:RATE, got '{text}'")
         rates[whole(2)(step)] = weight(rate)
-    return Settings(learning_rate=rates).rates
+    return Settings(optimizer="adam", learning_rate=rates).rates

@@ -39,7 +39,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @FULL
 @pytest.mark.parametrize(
     "streams",
-    ["2>/dev/full", ">/dev/full", ">/dev/full 2>&1", "2>&-", ">&-", ">&- 2>&- <&-", "2>&1 | true"],
+    ["2>/dev/full", ">/dev/full", ">/dev/full 2>&1", "2>&-", ">&- 2>&- <&-", "2>&1 | true"],
 )
 def test_real_streams_that_take_nothing_cost_nothing(streams: str, tmp_path: Path) -> None:
     done = shell(f"{NST} {TRANSFER} {streams}", tmp_path)
@@ -54,7 +54,7 @@ def test_real_streams_that_take_nothing_cost_nothing(streams: str, tmp_path: Pat
 
 @FULL
 def test_what_was_only_to_be_printed_is_missed_in_a_sentence(tmp_path: Path) -> None:
-    for command, code in (("presets", 1), ("samples", 1), ("transfer --help", 1), ("doctor", 0)):
+    for command, code in (("presets", 1), ("--help", 1), ("doctor", 0)):
         done = shell(f"{NST} {command} >/dev/full", tmp_path)
         assert done.returncode == code, (command, done.stderr)
         assert done.stderr.count("\n") == code, done.stderr
