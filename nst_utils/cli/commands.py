@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from nst_utils.cli.early import (
     reconstruction_settings,
     transfer_settings,
 )
-from nst_utils.cli.exit_codes import COULD_NOT_GO_ON, INTERRUPTED
+from nst_utils.cli.exit_codes import COULD_NOT_GO_ON
 from nst_utils.cli.handing_out import open_picture
+from nst_utils.cli.numbered import NumberedPictures
 from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
@@ -33,10 +33,13 @@ from nst_utils.images.rescue import save_or_rescue
 from nst_utils.networks.network import Network
 from nst_utils.optimize.results import Result
 from nst_utils.support import checks
-from nst_utils.support.interrupts import held_back
+from nst_utils.support.interrupts import exit_code, held_back
+from nst_utils.support.messages import say, tell
 from nst_utils.support.paths import write_whole
 
-_ACCEPTED = inspect.signature(transfer).parameters.keys() - {"content", "style", "progress"}
+_ACCEPTED = inspect.signature(transfer).parameters.keys() - {
+    *("content", "style", "progress", "callback")
+}
 
 
 def _network_options(args: Namespace) -> dict[str, Any]:
@@ -46,6 +49,13 @@ def _network_options(args: Namespace) -> dict[str, Any]:
 
 def _network(args: Namespace) -> Network:
     return preset(args.preset).build_network(**_network_options(args))
+
+
+def _how(args: Namespace) -> dict[str, Any]:
+    """What every experiment is given besides its settings."""
+    how = {"net": _network(args), "progress": not args.quiet}
+    every = args.save_every
+    return how | ({"callback": NumberedPictures(args.output, every)} if every else {})
 
 
 def transfer_command(args: Namespace) -> int:
@@ -60,15 +70,14 @@ def transfer_command(args: Namespace) -> int:
     init: str | Tensor = settings["init"]
     if isinstance(init, str) and init not in INITS:
         settings["init"] = load_image(init, (content.shape[2], content.shape[3]))
-    result = transfer(content, style, net=_network(args), progress=not args.quiet, **settings)
+    result = transfer(content, style, **_how(args), **settings)
     return _finish(args, result)
 
 
 def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
     """The picture of a reconstruction, and what it takes of a preset and of the options."""
     image = load_image(args.image, args.size)
-    settings = reconstruction_settings(args)
-    return image, settings | {"net": _network(args), "progress": not args.quiet}
+    return image, reconstruction_settings(args) | _how(args)
 
 
 def reconstruct_content_command(args: Namespace) -> int:
@@ -91,15 +100,15 @@ def _finish(args: Namespace, result: Result) -> int:
                 write_whole(args.report, lambda file: file.write(text.encode()))
             except (OSError, ValueError) as error:
                 raise ValueError(f"{error}; the picture is in {path}") from None
-    if not args.quiet:
-        print(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
+    if not args.quiet:  # the picture is there, whether that can be said or not
+        tell(f"{path}  ({result.steps} steps, {result.seconds:.1f} s on {result.device})")
     if args.open:
         open_picture(path)
     if result.interrupted:
-        print(f"nst: interrupted; the picture so far is in {path}", file=sys.stderr)
-        return INTERRUPTED
+        say(f"interrupted; the picture so far is in {path}")
+        return exit_code()
     if result.trouble:
-        print(f"nst: the last good picture is in {path}", file=sys.stderr)
+        say(f"the last good picture is in {path}")
         return COULD_NOT_GO_ON
     return 0
 

@@ -13,6 +13,7 @@ from nst_utils.images.files import noise_image
 from nst_utils.images.names import samples
 from nst_utils.networks.builders import vgg19
 from nst_utils.support import checks
+from nst_utils.support.messages import tell
 
 PACKAGES = (
     "nst-utils", "torch", "torchvision", "safetensors", "pillow", "matplotlib",
@@ -21,28 +22,30 @@ PACKAGES = (
 
 
 def doctor(device: str = "auto") -> int:
-    """Print what a bug report needs; return 0 if everything works, else 1."""
-    print(f"python       {platform.python_version()} on {platform.platform()}")
+    """Print what a bug report needs; return 0 if everything works, else 1, printed or not."""
+    tell(f"python       {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
-        print(f"{name:<12} {_version(name)}")
+        tell(f"{name:<12} {_version(name)}")
     where = checks.device(device)
-    print(f"device       {where} ({_device_name(where)})")
-    print(f"pictures     {len(samples())} bundled")
+    tell(f"device       {where} ({_device_name(where)})")
+    tell(f"pictures     {len(samples())} bundled")
     begun = time.perf_counter()
     try:
         net = vgg19()
-        print(f"weights      {net.description}, loaded in {time.perf_counter() - begun:.2f} s")
+        tell(f"weights      {net.description}, loaded in {time.perf_counter() - begun:.2f} s")
         picture = noise_image(64, 64, seed=1)
         result = transfer(
             picture, noise_image(64, 64, seed=2), net=net, steps=3, device=device, progress=False
         )
     except (ValueError, FileNotFoundError, RuntimeError) as error:
-        print(f"tiny run     FAILED: {error}")
+        tell(f"tiny run     FAILED: {error}")
         return 1
+    if result.interrupted:
+        raise KeyboardInterrupt
     before, after = float(result.start["total_loss"]), float(result.history["total_loss"][-1])
     fell = after < before
     verdict = "works" if fell else "FAILED: the loss did not fall"
-    print(f"tiny run     {verdict} ({before:.4g} -> {after:.4g} in {result.seconds:.2f} s)")
+    tell(f"tiny run     {verdict} ({before:.4g} -> {after:.4g} in {result.seconds:.2f} s)")
     return 0 if fell else 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,3 +142,18 @@ def _check_outputs(args: Namespace) -> None:
             raise ValueError(f"--{written[path]} and --{name} are both {file}; name two files")
         written[path] = name
         check_writable(user_path(file))
+    for file in [*_inputs(args), *filter(None, options.values())]:
+        if args.save_every and may_be_numbered(user_path(file), of=user_path(args.output)):
+            raise ValueError(f"--save-every could overwrite {file}; give --output another name")
+
+
+def numbered_picture(output: Path, step: int) -> Path:
+    """Where the picture after that step is saved: ``out-0050.png`` beside ``out.png``."""
+    return output.with_stem(f"{output.stem}-{step:04d}")
+
+
+def may_be_numbered(path: Path, *, of: Path) -> bool:
+    """Whether :func:`numbered_picture` gives such a name."""
+    own = re.escape(f"{of.stem}-") + r"\d{4,}" + re.escape(of.suffix)
+    same_folder = path.resolve().parent == of.resolve().parent
+    return same_folder and re.fullmatch(own, path.name) is not None

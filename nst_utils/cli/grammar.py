@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from nst_utils.cli.exit_codes import BAD_INPUT
 from nst_utils.cli.order import pictures_first
-from nst_utils.support.messages import one_line
+from nst_utils.cli.printing import printed
+from nst_utils.support.messages import one_line, say
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,6 +18,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line instead of argparse's usage dump."""
         raise SystemExit(refuse(f"{message} (see {self.prog} --help)"))
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """``--help`` and ``--version``, which argparse would drop where they cannot be printed."""
+        code = printed(message.rstrip("\n"))
+        if code:
+            raise SystemExit(code)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """Complain about an unknown option here, where its command's own help is named."""
@@ -44,5 +51,5 @@ class Command(Parser):
 
 def refuse(message: object) -> int:
     """Say on one line what is wrong; return the exit code."""
-    print("nst:", one_line(message, whole=True), file=sys.stderr)
+    say(one_line(message, whole=True))
     return BAD_INPUT

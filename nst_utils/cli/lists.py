@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from nst_utils.cli.printing import printed
 from nst_utils.experiments.presets import preset_table
 from nst_utils.images.names import samples
 
 
 def presets_command(_: Namespace) -> int:
-    print(preset_table())
-    return 0
+    return printed(preset_table())
 
 
 def samples_command(_: Namespace) -> int:
     width = max(len(name) for name in samples())
+    lines = []
     for sample in samples().values():
         year = f", {sample.year}" if sample.year else ""
         about = f"{sample.title} ({sample.author}{year}; {sample.license})"
-        print(f"{sample.name:<{width}}  {sample.kind:<9}  {about}")
-    return 0
+        lines.append(f"{sample.name:<{width}}  {sample.kind:<9}  {about}")
+    return printed("\n".join(lines))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import io
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from nst_utils import __version__
 from nst_utils.cli import early, handing_out, lists
 from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
-from nst_utils.cli.exit_codes import INTERRUPTED
 from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.wording import in_options
 from nst_utils.experiments.defaults import (
@@ -25,7 +22,8 @@ from nst_utils.networks.architectures import ARCHITECTURES, POOLINGS, PRECISIONS
 from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, Formulas
 from nst_utils.optimize.settings import OPTIMIZERS, Settings
 from nst_utils.support import checks
-from nst_utils.support.messages import wording
+from nst_utils.support.interrupts import command_ends_once, exit_code
+from nst_utils.support.messages import STDERR, STDOUT, claim_numbers, say, silent, tell, wording
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -171,6 +169,12 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="save the run here now and then; the same command goes on from it",
     )
+    sub.add_argument(
+        "--save-every",
+        type=whole(1),
+        metavar="STEPS",
+        help="save numbered pictures on the way, too: out-0050.png",
+    )
     sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
     sub.add_argument("--open", action="store_true", help="show the picture when it is made")
     sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
@@ -211,29 +215,45 @@ def _demo(args: argparse.Namespace) -> int:
     from nst_utils.cli import commands
 
     arguments = commands.demo_arguments(args.output, args.device)
-    print("nst", *arguments, flush=True)
+    tell(" ".join(["nst", *arguments]))
     return main(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted, 1 when a picture
-    could not go on to the end."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that cannot be shown is no error
-        sys.stdout.reconfigure(errors="backslashreplace")
-    before = wording.set(str)
+    """Run ``nst``; return its exit code: 0, 2 for bad input, 130 when interrupted (143 by SIGTERM,
+    129 by SIGHUP), 1 when a picture could not go on to the end or nothing could be printed."""
+    own = argv is None  # then the process ends with this
+    if own:
+        claim_numbers()
+    with command_ends_once(own) as request:
+        try:
+            code = _run(argv)
+            request.settle()
+        except KeyboardInterrupt:
+            request.settle()
+            say("interrupted; nothing was written")
+            code = exit_code()
+        if own:
+            for stream in (STDOUT, STDERR):  # or Python would, and make an exit code of its own
+                stream.flush()
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """The exit code of a command; bad input is a sentence, bugs of ours are raised."""
+    before, loud = wording.set(str), silent.set(False)
     try:
         args = build_parser().parse_args(argv)
         wording.set(partial(in_options, known=vars(args)))
+        silent.set(getattr(args, "quiet", False))
         return int(args.run(args))
     except Exception as error:
         sentence = checks.explain(error)
         if sentence is None:
             raise  # a bug of ours is not bad input
-        return refuse(wording.get()(sentence))
+        return refuse(sentence)
     except SystemExit as stop:  # argparse: --help, --version or bad options
         return int(stop.code or 0)
-    except KeyboardInterrupt:
-        print("nst: interrupted; nothing was written", file=sys.stderr)
-        return INTERRUPTED
     finally:
         wording.reset(before)
+        silent.reset(loud)

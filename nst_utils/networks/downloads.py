@@ -15,11 +15,11 @@ from urllib.error import HTTPError
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from nst_utils.networks.tensor_files import read_state_dict
 from nst_utils.support.messages import one_line
 from nst_utils.support.paths import write_whole
+from nst_utils.support.progress import Progress
 
 PATIENCE = 60.0  # seconds without a byte after which a download is given up
 
@@ -76,22 +76,24 @@ def _has_hash(digest: str, name: str) -> bool:
 
 def _download(url: str, file: BinaryIO) -> None:
     """Write what comes, with a progress bar on standard error; raise unless it is that file."""
-    digest, name = hashlib.sha256(), url.rpartition("/")[2]
+    digest, name, came = hashlib.sha256(), url.rpartition("/")[2], 0
     # The server knows this name; some turn Python's own away.
     request = urllib.request.Request(url, headers={"User-Agent": "torch.hub"})
     try:
         with (
             urllib.request.urlopen(request, timeout=PATIENCE) as answer,
-            tqdm(total=answer.length, desc=name, unit="B", unit_scale=True) as bar,
+            Progress(name) as bar,
         ):
+            promised = answer.length  # counts down what is still to come
             while chunk := answer.read(1 << 17):
                 file.write(chunk)
                 digest.update(chunk)
-                bar.update(len(chunk))
+                came += len(chunk)
+                bar.show(came, promised, f"{came / 1e6:.1f} MB")
     except (OSError, HTTPException) as error:  # of the disk's errors, write_whole takes note itself
         code = f"the server answers {error.code}, " if isinstance(error, HTTPError) else ""
         raise _DownloadError(code + one_line(getattr(error, "reason", error))) from None
-    if bar.total is not None and bar.n < bar.total:
-        raise _DownloadError(f"the connection was cut after {bar.n:,} of {bar.total:,} bytes")
+    if promised is not None and came < promised:
+        raise _DownloadError(f"the connection was cut after {came:,} of {promised:,} bytes")
     if not _has_hash(digest.hexdigest(), name):
         raise _DownloadError(f"what came is another file, of SHA-256 {digest.hexdigest()}")

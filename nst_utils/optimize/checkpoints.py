@@ -6,11 +6,12 @@ is written whole or not at all, and not more often than its share of the run's t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from nst_utils.networks.tensor_files import read_pickle
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
 from nst_utils.support.interrupts import held_back
+from nst_utils.support.locks import held
 from nst_utils.support.messages import one_line, say
 from nst_utils.support.paths import check_writable, remove_leftovers, user_path, write_whole
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
-FORMAT = 2
+FORMAT = 2  # from 2 on, a file knows its plan, and a finished run can be given more steps
 _KIND = "a run of nst_utils"
 # What writing may take of the run's time. Stated is 3 %.
 _SHARE = 0.02
@@ -55,7 +57,22 @@ class Checkpoint:
         self._cost: float | None = None
         self._complained = False
         check_writable(self.path)
-        remove_leftovers(self.path)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Checkpoint]:
+        """As long as the run lasts, no other one writes the file.
+
+        Raises:
+            ValueError: another one does.
+        """
+        with held(self.path) as is_ours:
+            if not is_ours:
+                raise ValueError(
+                    f"another run is writing the checkpoint {self.path}; wait until it has ended, "
+                    "or name another file"
+                )
+            remove_leftovers(self.path)
+            yield self
 
     def load(self) -> State | None:
         """What was saved last; ``None`` where there is no file yet."""
@@ -68,6 +85,7 @@ class Checkpoint:
                 f"the checkpoint {self.path} is of another run ({other}); give the settings of "
                 "that run, or another file"
             )
+        more = self._other_steps(saved)
         where = {"torch": str(torch.__version__), "threads": self._threads}
         for name, value in where.items():
             if saved[name] != value:
@@ -76,9 +94,27 @@ class Checkpoint:
                     "the last digits from that of an uninterrupted run"
                 )
         random = saved["tensors"].pop("rng")
-        if not saved["values"]["finished"]:  # a callback that goes on may draw from it
+        if more or not saved["values"]["finished"]:  # a callback that goes on may draw from it
             torch.set_rng_state(random)
         return saved["tensors"], saved["values"]
+
+    def _other_steps(self, saved: Mapping[str, Any]) -> bool:
+        """Whether the run goes on to another number of steps; ``ValueError`` where it cannot."""
+        before, now = (each.get("steps") for each in (saved["identity"], self._identity))
+        if now is None or now == before:
+            return False
+        made = len(saved["tensors"]["history/total_loss"])
+        if made > now:
+            raise ValueError(
+                f"the checkpoint {self.path} has made {made} steps already; ask for at least as "
+                f"many (steps={made}), or name another file"
+            )
+        if saved["values"]["level"] + 1 < len(saved["values"]["plan"]):
+            raise ValueError(
+                f"the checkpoint {self.path} is still painting a smaller picture, which gets a "
+                f"share of {before} steps; go on with steps={before} first, or name another file"
+            )
+        return True
 
     def save_if_due(self, state: Callable[[], State]) -> None:
         """Save, unless that would take too much of the run's time."""
@@ -114,10 +150,22 @@ class Checkpoint:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds; ``ValueError`` for a file that is none, or damaged."""
-    if not (path.is_file() and zipfile.is_zipfile(path)):
+    """What a checkpoint holds; ``ValueError`` for a file that is none, damaged, or may not be read.
+
+    Nobody is told to delete what may be something else.
+    """
+    try:
+        with path.open("rb") as file:
+            is_archive = zipfile.is_zipfile(file)
+    except PermissionError:
         raise ValueError(
-            f"{path} is no checkpoint of nst_utils; name another file, or delete it to begin anew"
+            f"the checkpoint {path} may not be read; change its permissions, or name another file"
+        ) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if not is_archive:
+        raise ValueError(
+            f"{path} is no checkpoint of nst_utils; name another file, or move it away"
         )
     try:
         content = read_pickle(path)
@@ -126,18 +174,28 @@ def read(path: Path) -> dict[str, Any]:
         if known and version == FORMAT:
             content["identity"] = json.loads(content["identity"])
             content["values"] = json.loads(content["values"])
+    except OSError as error:
+        raise _unreadable(path, error) from None
     except Exception as error:  # torch and json raise a dozen kinds
         raise ValueError(
-            f"the checkpoint {path} is damaged ({one_line(error)}); delete it to begin anew"
+            f"the checkpoint {path} is damaged ({one_line(error)}); move it away to begin anew, or "
+            "name another file"
         ) from None
     if not known:
         raise ValueError(f"{path} is no checkpoint of nst_utils; name another file")
     if version != FORMAT:
         raise ValueError(
             f"the checkpoint {path} has the format {version}, this version of nst_utils reads "
-            f"{FORMAT}; go on with the version that wrote it, or delete it to begin anew"
+            f"{FORMAT}; go on with the version that wrote it, or name another file"
         )
     return dict(content)
+
+
+def _unreadable(path: Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"the checkpoint {path} cannot be read ({error.strerror or error}); try again, or name "
+        "another file"
+    )
 
 
 def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
@@ -176,9 +234,9 @@ def _of_row(row: Row) -> dict[str, Any]:
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """The first thing in which two runs differ, in words."""
+    """The first thing in which two runs differ, in words; but for their number of steps."""
     for name in [*new, *old]:
-        if old.get(name) == new.get(name):
+        if name == "steps" or old.get(name) == new.get(name):
             continue
         if isinstance(old.get(name), str) and old[name].startswith("sha256:"):
             return f"with another {name}"

@@ -72,6 +72,17 @@ def plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
     return [(level, each) for level in coarse if each] + [(full, steps - each * len(coarse))]
 
 
+def plan_again(
+    levels: Sequence[Level], planned: Sequence[Sequence[int]], steps: int
+) -> list[tuple[Level, int]]:
+    """The plan of which (height, width, steps) of each level are kept, for ``steps`` altogether:
+    what there is more or less of them is the last level's."""
+    by_size = {level.size: level for level in levels}
+    again = [(by_size[height, width], each) for height, width, each in planned]
+    level, last = again[-1]
+    return [*again[:-1], (level, last + steps - sum(each for _, each in again))]
+
+
 def at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
     """The pictures in that size, on their device."""
     if tuple(images.shape[2:]) == size:

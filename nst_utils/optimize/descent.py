@@ -13,9 +13,9 @@ from torch import Tensor
 from nst_utils.objective.rows import Weighting
 from nst_utils.objective.table import Objective
 from nst_utils.optimize import diagnosis
-from nst_utils.optimize.coarse_to_fine import Level, at_size
+from nst_utils.optimize.coarse_to_fine import Level, at_size, plan, plan_again
 from nst_utils.optimize.optimizer import Optimizer
-from nst_utils.optimize.records import Losses, Record, part
+from nst_utils.optimize.records import ENDED_WORSE, Losses, Record, part
 from nst_utils.optimize.results import Step
 from nst_utils.support import checks
 from nst_utils.support.messages import say
@@ -28,7 +28,7 @@ class Descent:
     """One run. ``for number in descent`` makes the steps that are left, 1, 2, ...
 
     Args:
-        plan: the levels, coarsest first, and how many steps each gets.
+        levels: coarsest first. steps: how many they get altogether.
         images: (B, 3, H, W), where the pictures begin.
         make_optimizer: see there.
         tolerance: see :func:`nst_utils.minimize`.
@@ -36,22 +36,23 @@ class Descent:
 
     Attributes:
         images: (B, 3, h, w), the pictures after the last whole step, in the size of their level.
-        record: what has happened so far.
-        names: of the losses.
+        record: what has happened so far. names: of the losses.
     """
 
     def __init__(
         self,
-        plan: Sequence[tuple[Level, int]],
+        levels: Sequence[Level],
+        steps: int,
         images: Tensor,
         make_optimizer: MakeOptimizer,
         tolerance: float | None,
         columns: Sequence[str],
     ) -> None:
-        self._plan = plan
+        self._levels, self._steps = levels, steps
+        self._plan = plan(levels, steps)
         self._make_optimizer = make_optimizer
         self._tolerance = tolerance
-        self._size = plan[-1][0].size
+        self._size = levels[-1].size
         self.names = ("content_loss", "style_loss", "total_loss", *columns)
         self.images = self._best = images
         self.record = Record()
@@ -131,20 +132,25 @@ class Descent:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name, and plain values: with them :meth:`restore` goes on as if nothing had
-        happened. Of a finished run only its pictures and losses."""
+        happened; of a finished run, too, which may be given more steps."""
         tensors, values = self.record.plain(self.names, rows=len(self.images))
         tensors |= {"images": self.images}
-        if self._objective is not None and self._optimizer is not None and not self.record.finished:
+        if self._objective is not None and self._optimizer is not None:
             tensors |= {f"optimizer/{name}": x for name, x in self._optimizer.state().items()}
-        tile = None if self._objective is None else self._objective.tile
-        return tensors, values | {"seconds": self.seconds, "tile": tile}  # memory may have run out
+        tile = None if self._objective is None else self._objective.tile  # memory may have run out
+        planned = [(*level.size, steps) for level, steps in self._plan]
+        return tensors, values | {"seconds": self.seconds, "tile": tile, "plan": planned}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`state` was taken, of the same problem."""
+        """Go on from where :meth:`state` was taken, of the same problem; with another number of
+        steps only on the last level."""
         self.record = Record.of(tensors, values)
         self.images = self._best = tensors["images"].to(self.images)
+        if sum(steps for *_, steps in values["plan"]) != self._steps:
+            self.record.go_on()
+        self._plan = plan_again(self._levels, values["plan"], self._steps)
         of_optimizer = part("optimizer", tensors)
-        if of_optimizer:
+        if of_optimizer and not self.record.finished:
             level = self._plan[self.record.level][0].objective()
             objective = self._weighed(level, self.record.weighting, self.record.level)
             assert objective is not None
@@ -199,8 +205,8 @@ class Descent:
                 self.images = self.images.clone()
                 self.images[picture] = self._best[picture]
                 self._note(
-                    f"the loss of picture {picture + 1} ended higher than it began, its best one "
-                    "on the way is kept; take a smaller learning_rate (0.02 is the default)"
+                    f"{ENDED_WORSE} {picture + 1} ended higher than it began, its best one on the "
+                    "way is kept; take a smaller learning_rate (0.02 is the default)"
                 )
         self.record.finished = True
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from nst_utils.objective.rows import Weighting
 from nst_utils.objective.table import Objective
 from nst_utils.optimize.adam import Adam
 from nst_utils.optimize.checkpoints import Checkpoint, identity
-from nst_utils.optimize.coarse_to_fine import Level, plan
+from nst_utils.optimize.coarse_to_fine import Level
 from nst_utils.optimize.descent import Descent
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.optimizer import Optimizer
@@ -24,8 +24,10 @@ from nst_utils.optimize.records import Record
 from nst_utils.optimize.results import Callback, Result
 from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
+from nst_utils.support.interrupts import only_first
 from nst_utils.support.messages import say
 from nst_utils.support.neutral import neutral
+from nst_utils.support.progress import Progress
 from nst_utils.support.quick import quick_steps
 
 
@@ -64,11 +66,13 @@ def minimize(
         callback: called with a :class:`Step` after each step; to stop early, raise
             ``KeyboardInterrupt``; to go on with other weights, return a
             :class:`nst_utils.Weighting`.
-        progress: show a bar with the losses.
+        progress: show a bar with the losses on standard error; a line each 10 % where that is
+            neither a terminal nor a notebook.
         checkpoint: a file to which the run is saved now and then, for at most 3 % of its time.
             Where it exists already, the run goes on from there, and ends as if it had never been
             interrupted: the same picture bit for bit, on the same machine. A finished run is
-            given back as it was. Callbacks are told of the remaining steps only.
+            given back as it was; with more ``steps`` than before, the run goes on to them, unless
+            it is still at a coarse level. Callbacks are told of the remaining steps only.
         settings: kept in the result.
 
     An interrupt (Ctrl-C) ends the run and returns the best pictures so far. So does a picture that
@@ -89,44 +93,47 @@ def minimize(
             return LBFGS(table.evaluate, images, curvature=not how.exact)
         return Adam(table.evaluate, images, lambda: how.rate(run.number + 1))
 
-    full = Level((start.shape[2], start.shape[3]), lambda: objective)
-    levels = plan([*coarse, full], quick_steps(int(steps)))
-    run = Descent(levels, start, make_optimizer, tolerance, objective.columns)
-    loop = _loop_settings(how, levels, objective)
-    file = None
-    if checkpoint is not None:
-        sizes = [level.size for level, _ in levels]
-        file = Checkpoint(checkpoint, identity(objective, start, levels=sizes, **loop))
-        _go_on_from(file, run, loop["steps"] if progress else None)
-    resumed, was_finished, interrupted = run.number, run.record.finished, False
+    levels = [*coarse, Level((start.shape[2], start.shape[3]), lambda: objective)]
+    loop = _loop_settings(how, objective)
+    run = Descent(levels, loop["steps"], start, make_optimizer, tolerance, objective.columns)
+    with _opened(checkpoint, objective, start, levels, loop) as file, only_first() as request:
+        if file is not None:
+            _go_on_from(file, run, loop["steps"] if progress else None)
+        resumed, was_finished, interrupted = run.number, run.record.finished, False
+        try:
+            with Progress("style transfer", shown=progress) as bar:
+                for _ in run:  # each moves every picture once, towards less of equation 7
+                    request.check()
+                    bar.show(run.done, run.total, _losses(run, loop["steps"]))
+                    answer = None if callback is None else callback(run.step)
+                    if isinstance(answer, Weighting):
+                        run.reweigh(answer)
+                    if file is not None:
+                        file.save_if_due(run.state)
+                bar.show(run.done, run.total)  # less than foreseen where it ended early
+            if file is not None and run.record.finished and not was_finished:
+                file.save(run.state())
+            request.settle()
+        except KeyboardInterrupt:
+            request.settle()
+            if not run.number:  # the start is no picture to keep
+                raise
+            interrupted = True
+        result = _result(run, objective, (settings or {}) | _settings_on_the_way(run.record) | loop)
+        result.peak_memory_bytes = _peak_memory(device)
+        result.resumed, result.interrupted = resumed, interrupted or request.number is not None
+    return result
 
-    bar = _progress_bar(run, progress)
-    try:
-        for number in run:  # each moves every picture once, towards less of equation 7
-            _show_losses(bar, run, f"{number}/{loop['steps']}")
-            answer = None if callback is None else callback(run.step)
-            if isinstance(answer, Weighting):
-                run.reweigh(answer)
-            if file is not None:
-                file.save_if_due(run.state)
-        if file is not None and run.record.finished and not was_finished:
-            file.save(run.state())
-    except KeyboardInterrupt:
-        if not run.record.at_start:
-            raise
-        interrupted = True
-    finally:
-        bar.total = run.total  # less than foreseen where it ended early
-        bar.close()
+
+def _result(run: Descent, objective: Objective, settings: dict[str, Any]) -> Result:
+    """What has come of a run, with its settings."""
     image, record = run.pictures.float().cpu(), run.record
     return Result(
         image=image,
         history=record.history_of(run.names, len(image)),
         start=record.at_start,
         settings={
-            **(settings or {}),
-            **_settings_on_the_way(record),
-            **loop,
+            **settings,
             "network": objective.net.description,
             "height": image.shape[2],
             "width": image.shape[3],
@@ -134,11 +141,8 @@ def minimize(
         device=str(objective.device),  # it may have gone on on the CPU
         seconds=run.seconds,
         evaluations=sum(record.evaluations),
-        peak_memory_bytes=_peak_memory(device),
         levels=record.levels,
-        interrupted=interrupted,
         trouble="; ".join(record.trouble),
-        resumed=resumed,
     )
 
 
@@ -154,19 +158,34 @@ def _checked_start(objective: Objective, start: Tensor) -> Tensor:
     return start
 
 
-def _loop_settings(
-    how: Settings, levels: Sequence[tuple[Level, int]], objective: Objective
-) -> dict[str, Any]:
+def _loop_settings(how: Settings, objective: Objective) -> dict[str, Any]:
     """As plain values, which a report and a checkpoint can hold."""
     rates = how.rates
     return {
-        "steps": sum(steps for _, steps in levels),
+        "steps": quick_steps(int(how.steps)),
         "optimizer": how.optimizer,
         "learning_rate": rates if len(rates) > 1 else rates[1],
         "tolerance": how.tolerance if how.tolerance is None else float(how.tolerance),
         "exact": bool(how.exact),
         "device": str(objective.device),
     }
+
+
+@contextlib.contextmanager
+def _opened(
+    path: str | Path | None,
+    objective: Objective,
+    start: Tensor,
+    levels: Sequence[Level],
+    loop: dict[str, Any],
+) -> Iterator[Checkpoint | None]:
+    """The checkpoint of a run, held for as long as that takes; ``None`` where none is asked for."""
+    if path is None:
+        yield None
+        return
+    sizes = [level.size for level in levels]
+    with Checkpoint(path, identity(objective, start, levels=sizes, **loop)).held() as file:
+        yield file
 
 
 def _go_on_from(file: Checkpoint, run: Descent, steps: int | None) -> None:
@@ -184,28 +203,14 @@ def _settings_on_the_way(record: Record) -> dict[str, Any]:
     return {"reweighed": changed} if changed else {}
 
 
-def _progress_bar(run: Descent, progress: bool) -> tqdm:
-    """A bar that counts pixels, so that the time left is right on coarse levels too."""
-    return tqdm(
-        total=run.total,
-        initial=run.done,
-        disable=not progress,
-        desc="style transfer",
-        mininterval=0.5,
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
-    )
-
-
-def _show_losses(bar: tqdm, run: Descent, step: str) -> None:
-    """The step and the losses of the pictures, averaged, beside the bar."""
+def _losses(run: Descent, steps: int) -> str:
+    """The step and the losses of the pictures, averaged, as they stand beside the bar."""
     losses = run.record.history[-1]
-    shown = {"step": step} | {
-        name.removesuffix("_loss"): f"{losses[name].mean().item():.3g}"
+    shown = [
+        f"{name.removesuffix('_loss')}={losses[name].mean().item():.3g}"
         for name in ("content_loss", "style_loss", "total_loss")
-    }
-    bar.set_postfix(shown, refresh=False)
-    bar.total = run.total
-    bar.update(run.done - bar.n)
+    ]
+    return ", ".join([f"step={run.number}/{steps}", *shown])
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -12,6 +12,8 @@ from torch import Tensor
 from nst_utils.objective.rows import Weighting
 
 Losses = dict[str, Tensor]
+# How the sentence on a picture begins that is worse at the end than it was at the start.
+ENDED_WORSE = "the loss of picture"
 
 
 @dataclass
@@ -45,6 +47,11 @@ class Record:
         tensors = {f"history/{name}": losses for name, losses in history.items()}
         tensors |= {f"start/{name}": losses for name, losses in self.at_start.items()}
         return tensors, asdict(replace(self, at_start={}, history=[]))
+
+    def go_on(self) -> None:
+        """Take back what was found out at the end, for it was none."""
+        self.finished = False
+        self.trouble = [each for each in self.trouble if not each.startswith(ENDED_WORSE)]
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Record:

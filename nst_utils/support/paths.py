@@ -115,7 +115,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
     check_writable(path)
     target = user_path(path).resolve()
     remove_leftovers(target)
-    temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f"{hidden_prefix(target)}{secrets.token_hex(4)}.part")
     try:
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
         with _Output(temporary, private=mode is not None) as output:
@@ -140,7 +140,7 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
     What a living process is writing stays, where the disk knows locks.
     """
     target = user_path(path).resolve()
-    for file in target.parent.glob(f"{glob.escape(_prefix(target))}{'[0-9a-f]' * 8}.part"):
+    for file in target.parent.glob(f"{glob.escape(hidden_prefix(target))}{'[0-9a-f]' * 8}.part"):
         with contextlib.suppress(OSError), file.open("r+b") as opened:
             if fcntl is not None:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,7 +191,7 @@ class _Output(io.FileIO):
             raise self.refused
 
 
-def _prefix(path: Path) -> str:
+def hidden_prefix(path: Path) -> str:
     """What the names of the temporary files for ``path`` begin with; short for a long name."""
     name = path.name
     if len(os.fsencode(name)) > 100:

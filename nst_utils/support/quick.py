@@ -6,8 +6,9 @@ For tests and for a first look on a slow machine. It says so, once, in one line.
 from __future__ import annotations
 
 import os
-import sys
 from functools import lru_cache
+
+from nst_utils.support.messages import say
 
 QUICK_SIZE = 96
 QUICK_STEPS = 6
@@ -37,8 +38,7 @@ def _announced() -> bool:
 
 @lru_cache(maxsize=1)
 def _announce() -> None:
-    print(
+    say(
         f"NST_QUICK is set: pictures of at most {QUICK_SIZE} px, at most {QUICK_STEPS} steps; "
-        "unset it for real results.",
-        file=sys.stderr,
+        "unset it for real results."
     )

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.cli import commands, parser
+from nst_utils.cli import commands, numbered, parser
 from nst_utils.experiments.presets import PRESETS
 from nst_utils.networks import builders, network
 from nst_utils.optimize import loop
@@ -154,7 +154,9 @@ def test_quiet_prints_nothing(run: Run, shared_net: list[dict[str, Any]], tmp_pa
     assert output.is_file()
     loud = run("transfer", "chelsea", "china", "-o", output, *options)
     assert str(output) in loud.out
-    assert "1/1" in loud.err  # the progress bar
+    assert loud.err.startswith("nst: style transfer: 100 %, step=1/1, content=")
+    assert "\r" not in loud.err, "in a log, lines"
+    assert loud.err.count("\n") == 1
 
 
 def test_quick_mode_shrinks_a_run(
@@ -169,6 +171,30 @@ def test_quick_mode_shrinks_a_run(
     assert run("transfer", "chelsea", "china", *options).code == 0
     assert nst.load_image(tmp_path / "out.png").shape == (1, 3, 64, 96)
     assert len(json.loads(report_file.read_text())["total_loss"]) == 6
+
+
+def test_numbered_pictures_are_saved_on_the_way(
+    run: Run, shared_net: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.png"
+    options = ("--size", 48, "--steps", 5, "--quiet", "--save-every", 2)
+    command = ("transfer", "chelsea", "china", "-o", output, *options)
+    assert run(*command) == Outcome(0, "", "")
+    names = ["out-0002.png", "out-0004.png", "out.png"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == names
+    run("transfer", "chelsea", "china", "-o", tmp_path / "four.png", *SMALL[:2], "--steps", 4)
+    assert (tmp_path / "four.png").read_bytes() == (tmp_path / "out-0004.png").read_bytes()
+    outcome = run("transfer", tmp_path / "out-0002.png", "china", "-o", output, *options)
+    assert outcome.code == 2
+    assert "--save-every could overwrite" in outcome.complaint
+
+    def full(*_: object) -> None:
+        raise ValueError("the disk is full")
+
+    monkeypatch.setattr(numbered, "save_image", full)
+    outcome = run(*command)
+    assert outcome.code == 0, "the run goes on"
+    assert "on the way could not be saved, the run goes on: the disk is full" in outcome.complaint
 
 
 @pytest.mark.gpu

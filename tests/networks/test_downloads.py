@@ -108,7 +108,7 @@ def test_weights_are_downloaded_once_and_used(
     seen = capfd.readouterr()
     assert seen.out == ""
     assert cached.name in seen.err
-    assert "100%" in seen.err
+    assert "100 %" in seen.err
     assert [path.read_bytes() for path in cached.parent.iterdir()] == [content]
     server.fault = not_found
     again = nst.squeezenet1_1("torchvision")(picture, ["fire9"])["fire9"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from places import unprivileged
 from torch import Tensor
 
 import nst_utils as nst
@@ -205,20 +206,65 @@ def finished(
 def test_a_finished_run_is_given_back_without_a_step(
     finished: tuple[Callable[..., nst.Result], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again, path = finished
+    again, _ = finished
     whole = again(checkpoint=None)
     monkeypatch.setattr(nst.Objective, "evaluate", None)
     result = again()
     assert same(whole, result)
     assert result.resumed == 4
-    size = path.stat().st_size
-    assert size < 20 * result.image.nbytes, "the optimizer's memory is not kept any longer"
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("first", [2, 6])
+@pytest.mark.parametrize("name", ["lbfgs", "exact", "adam", "several pictures", "diverges"])
+def test_more_steps_go_on_as_if_they_had_been_asked_for_at_once(
+    name: str, first: int, net: nst.Network, content: Tensor, style: Tensor, tmp_path: Path
+) -> None:
+    """After a run of 6 steps that has ended, and after one that died at its third."""
+
+    def run(**options: Any) -> nst.Result:
+        return nst.transfer(content, style, net=net, **LAYERS | RUNS[name] | options)
+
+    if first == 2:
+        with pytest.raises(Death):
+            run(steps=6, checkpoint=tmp_path / "run", callback=dying(3))
+    else:
+        run(steps=6, checkpoint=tmp_path / "run")
+    more = run(steps=10, checkpoint=tmp_path / "run")
+    assert more.resumed == first
+    assert same(run(steps=10), more)
+    assert same(more, run(steps=10, checkpoint=tmp_path / "run")), "it is a finished one again"
+
+
+@pytest.mark.usefixtures("always")
+def test_steps_can_be_changed_once_the_coarse_levels_are_over(
+    net: nst.Network, tmp_path: Path
+) -> None:
+    photo, painting = (nst.resize(nst.load_image(n), (128, 128)) for n in ("chelsea", "china"))
+
+    def run(**options: Any) -> nst.Result:
+        options = LAYERS | {"checkpoint": tmp_path / "run"} | options
+        return nst.transfer(photo, painting, net=net, **options)
+
+    with pytest.raises(Death):
+        run(steps=10, callback=dying(2))
+    with pytest.raises(ValueError, match=r"smaller picture, .* of 10 steps; .* steps=10 first"):
+        run(steps=12)
+    with pytest.raises(Death):
+        run(steps=10, callback=dying(4))
+    assert [level[2] for level in run(steps=8).levels] == [2, 6], "fewer, but not yet made"
+    assert [level[2] for level in run(steps=12).levels] == [2, 10]
+    with pytest.raises(ValueError, match=r"has made 12 steps already; .* \(steps=12\), or"):
+        run(steps=11)
+    (tmp_path / "run").unlink()
+    assert run(steps=3).levels == [(128, 128, 3)], "too few for a coarse level"
+    for _ in range(2):
+        assert run(steps=12).levels == [(128, 128, 12)]
 
 
 @pytest.mark.parametrize(
     ("options", "difference"),
     [
-        ({"steps": 5}, r"steps: 4 there, 5 here"),
         ({"content_weight": 0.06}, r"content_weight: 0.05 there, 0.06 here"),
         ({"style_weight": 2}, r"style_weight: 1.0 there, 2.0 here"),
         ({"seed": 1}, r"with another picture to start from"),
@@ -272,8 +318,11 @@ def test_a_damaged_checkpoint_is_a_sentence_and_stays(
     again, path = finished
     bad = damaged(path.read_bytes())[kind]
     path.write_bytes(bad)
-    with pytest.raises(ValueError, match=r"run is (no checkpoint of nst_utils|damaged \(.*\)); .*"):
+    with pytest.raises(
+        ValueError, match=r"run is (no checkpoint of nst_utils|damaged \(.*\)); .*"
+    ) as no:
         again()
+    assert "delete" not in str(no.value), "it may be something else"
     assert path.read_bytes() == bad
     path.unlink()
     assert again().steps == 4
@@ -366,6 +415,49 @@ def test_saving_takes_its_share_of_the_time_and_not_more(
             saved.append(step)
     assert saved[0] == pytest.approx(5, abs=1)  # 2 MB at 200 MB/s are 0.01 s, 2 % of 0.5 s
     assert 0.5 * len(saved) / now == pytest.approx(0.02, abs=0.002)
+
+
+def test_what_may_not_be_read_is_not_called_something_else(
+    net: nst.Network, content: Tensor, style: Tensor
+) -> None:
+    """Of every file that a run reads, a sentence on permissions, and it stays as it is."""
+    reads: dict[str, Callable[[Path], object]] = {
+        "run": lambda path: nst.transfer(content, style, net=net, checkpoint=path, **LAYERS),
+        "photo.png": nst.load_image,
+        "weights.safetensors": lambda path: nst.vgg19(str(path)),
+        "weights.pth": lambda path: nst.vgg19(str(path)),
+    }
+    with unprivileged() as folder:
+        for name, read_it in reads.items():
+            path = folder / name
+            path.write_bytes(b"what is in it cannot be known")
+            path.chmod(0o200)
+            with pytest.raises(ValueError, match=rf"{name} may not be read; change its perm") as no:
+                read_it(path)
+            assert "delete" not in str(no.value)
+            assert [each.name for each in folder.iterdir()] == [name]
+            path.unlink()
+
+
+def test_a_checkpoint_that_another_run_is_writing_is_refused(
+    net: nst.Network, content: Tensor, style: Tensor, tmp_path: Path
+) -> None:
+    def run(**options: Any) -> nst.Result:
+        options = LAYERS | {"steps": 3, "checkpoint": tmp_path / "run"} | options
+        return nst.transfer(content, style, net=net, **options)
+
+    def meanwhile(step: nst.Step) -> None:
+        with pytest.raises(ValueError, match=r"another run is writing the checkpoint \S+run; wait"):
+            run(seed=1)
+        told.append(step.number)
+
+    told: list[int] = []
+    assert run(callback=meanwhile).steps == 3
+    assert told == [1, 2, 3]
+    assert run(seed=0).resumed == 3, "it is free again, and still that of the first"
+    with pytest.raises(ValueError, match="is of another run"):
+        run(seed=1)
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 
 def test_nothing_but_the_checkpoint_is_left(
