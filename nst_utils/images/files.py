@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_utils.images.conversion import FLOATS, scale, to_strips, to_tensor
+from nst_utils.images.conversion import FLOATS, Look, scale, to_strips, to_tensor
 from nst_utils.images.decoding import MAX_PIXELS, open_picture
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line
@@ -85,6 +85,11 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
             PPM of other than 255 levels, BMP in runs and SGI of 16 bits), or scaling it to ``size``
             would take more memory than that.
     """
+    return read(source, size, "picture")
+
+
+def read(source: Source, size: int | tuple[int, int] | None, look: Look) -> Tensor:
+    """What :func:`load_image` says, or another look at the file: (1, 1, H, W) then."""
     if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
     file = _find(source) if isinstance(source, (str, Path)) else source
@@ -95,9 +100,9 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
     own = (picture.height, picture.width)
     target = own if size is None else _target(own, size)
     try:
-        strips = to_strips(picture)
+        strips = to_strips(picture, name, look)
         del picture  # from here on its memory is for the tensor
-        return to_tensor(strips, target)
+        return to_tensor(strips, target, channels=3 if look == "picture" else 1)
     except Exception as error:  # modes that Pillow cannot convert, too little memory
         raise ValueError(
             f"{name} cannot be converted to RGB ({one_line(error)}); save it as PNG"

@@ -152,7 +152,7 @@ CASES: dict[str, Case] = {
         gray(0, 64, 255),
     ),
     "I TIFF, 32 bits": (
-        from_values([0, 257 * 64, 65535, 10**6, -5], "int32"),
+        from_values([0, 257 * 64, 65535, 70000, -5], "int32"),
         "TIFF",
         {},
         gray(0, 64, 255, 255, 0),
