@@ -501,6 +501,29 @@ def test_a_bad_file_is_refused_in_one_sentence_that_names_it(name: str, tmp_path
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
 
 
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("a.heic", HEIC), ("renamed.jpg", HEIC), ("a.HEIF", b"no such thing" * 9)),
+        ("a.jpg", HEIC.replace(b"ftypheic", b"ftypmif1")),
+    ],
+)
+def test_a_telephones_heic_is_named_with_what_to_do(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is a HEIC/HEIF picture.*convert it to JPEG"):
+        load_image(tmp_path / name)
+
+
+def test_a_jpeg_that_is_called_heic_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(encoded(noisy(10, 12), "JPEG"))
+    assert load_image(tmp_path / "a.heic").shape == (1, 3, 12, 10)
+
+
 @pytest.mark.parametrize("name", ["truncated.jpg", "bomb.png", "folder.png"])
 def test_a_bad_file_may_be_given_as_text(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=name):
