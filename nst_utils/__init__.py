@@ -17,6 +17,7 @@ from nst_utils.experiments.reconstructions import reconstruct_content, reconstru
 from nst_utils.experiments.style_transfer import transfer
 from nst_utils.images.color import match_color
 from nst_utils.images.files import load_image, noise_image, resize, samples, save_image
+from nst_utils.images.masks import load_alpha, load_mask
 from nst_utils.losses import (
     content_loss,
     content_loss_gradient,
@@ -61,7 +62,9 @@ __all__ = [
     "content_loss",
     "content_loss_gradient",
     "gram_matrix",
+    "load_alpha",
     "load_image",
+    "load_mask",
     "match_color",
     "mean_activations",
     "minimize",

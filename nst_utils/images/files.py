@@ -184,23 +184,38 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
 
 
-def save_image(image: Tensor, path: str | Path) -> Path:
+def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) -> Path:
     """Write a picture, whole or not at all; the file type follows the name's ending.
 
     Args:
         image: (3, H, W) or (B, 3, H, W), RGB, 0..1 (clamped); several are put side by side.
         path: ends in .png, .jpg, .webp, .tif or .bmp.
+        alpha: (1, 1, H, W), 0 (transparent) to 1, as :func:`nst_utils.load_alpha` gives it, for one
+            picture; left out in JPEG and BMP, which have none.
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: unknown file type, unwritable place, NaN in the picture.
+        ValueError: unknown file type, unwritable place, NaN in the picture, an alpha that is not
+            of the picture's size.
     """
     target = check_output(path)
     picture = to_pil(image)
     kind = output_format(path)
+    if alpha is not None and kind in ("PNG", "WEBP", "TIFF"):
+        picture.putalpha(_alpha_channel(alpha, picture))
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
     write_whole(target, lambda file: picture.save(file, format=kind, **options))
     return target
+
+
+def _alpha_channel(alpha: object, picture: Image.Image) -> Image.Image:
+    size = (1, 1, picture.height, picture.width)
+    if not isinstance(alpha, Tensor) or tuple(alpha.shape) != size:
+        raise ValueError(
+            f"alpha must be a tensor of shape {size} as load_alpha gives it for one picture of "
+            f"this size, got {checks.shown(alpha)}"
+        )
+    return to_pil(checks.images("alpha", alpha.expand(-1, 3, -1, -1))).getchannel(0)
 
 
 @neutral()
