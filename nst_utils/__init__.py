@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
     from nst_utils.experiments.style_transfer import transfer
     from nst_utils.images.color import match_color
     from nst_utils.images.files import load_image, noise_image, resize, save_image
+    from nst_utils.images.masks import load_alpha, load_mask
     from nst_utils.images.names import samples
     from nst_utils.losses import (
         content_loss,
@@ -64,7 +65,9 @@ __all__ = [
     "content_loss",
     "content_loss_gradient",
     "gram_matrix",
+    "load_alpha",
     "load_image",
+    "load_mask",
     "match_color",
     "mean_activations",
     "minimize",
@@ -115,7 +118,9 @@ _HOMES = {
     "content_loss": "nst_utils.losses",
     "content_loss_gradient": "nst_utils.losses",
     "gram_matrix": "nst_utils.losses",
+    "load_alpha": "nst_utils.images.masks",
     "load_image": "nst_utils.images.files",
+    "load_mask": "nst_utils.images.masks",
     "match_color": "nst_utils.images.color",
     "mean_activations": "nst_utils.networks.network",
     "minimize": "nst_utils.optimize.loop",

@@ -6,14 +6,23 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageCms
 
 
-def png(width: int, height: int, bits: int = 8, color_type: int = 2, rows: bytes = b"") -> bytes:
+def png(
+    width: int,
+    height: int,
+    bits: int = 8,
+    color_type: int = 2,
+    rows: bytes = b"",
+    chunks: Mapping[bytes, bytes] = MappingProxyType({}),
+) -> bytes:
     """A PNG file; ``rows`` are its scan lines, each after a zero (no filter)."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
@@ -27,9 +36,57 @@ def png(width: int, height: int, bits: int = 8, color_type: int = 2, rows: bytes
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
+        + b"".join(chunk(kind, content) for kind, content in chunks.items())
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+def tiff(
+    values: np.ndarray,
+    photometric: int = 1,
+    order: Literal["<", ">"] = "<",
+    compressed: bool = False,
+    planar: bool = False,
+    bits: int | None = None,
+    tags: Mapping[int, tuple[str, list[float]]] = MappingProxyType({}),
+) -> bytes:
+    """A TIFF file of (H, W) or (H, W, C) values, in kinds that Pillow does not write.
+
+    Args:
+        photometric: what the values mean: 0 white is 0, 1 black is 0, 2 RGB, 5 CMYK, 8 Lab.
+        planar: the channels one after the other. bits: 12 are packed; by default, the type's.
+        tags: others, with the letter of their type: "H", "L", "f".
+    """
+    values = values.reshape(*values.shape[:2], -1)
+    height, width, channels = values.shape
+    planes = [values[..., i] for i in range(channels)] if planar else [values]
+    blocks = [plane.astype(values.dtype.newbyteorder(order)).tobytes() for plane in planes]
+    if bits == 12:
+        digits = "".join(f"{value:03x}" for value in values.flat)
+        blocks = [bytes.fromhex(digits)]
+    if compressed:
+        blocks = [zlib.compress(block) for block in blocks]
+    size = bits or 8 * values.dtype.itemsize
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    entries: dict[int, tuple[str, list[float]]] = {
+        256: ("H", [width]), 257: ("H", [height]), 258: ("H", [size] * channels),
+        259: ("H", [8 if compressed else 1]), 262: ("H", [photometric]), 277: ("H", [channels]),
+        278: ("H", [height]), 279: ("L", [len(block) for block in blocks]),
+        284: ("H", [2 if planar else 1]), 339: ("H", [kind] * channels), **tags,
+    }  # fmt: skip
+    start = 4000  # of the pixels; tags come before
+    entries[273] = ("L", [start + sum(map(len, blocks[:i])) for i in range(len(blocks))])
+    table, beside = b"", b""
+    for tag, (letter, numbers) in sorted(entries.items()):
+        body = struct.pack(f"{order}{len(numbers)}{letter}", *numbers)
+        where = struct.pack(order + "L", 14 + 12 * len(entries) + len(beside))
+        beside += body if len(body) > 4 else b""
+        code = {"B": 1, "H": 3, "L": 4, "f": 11}[letter]
+        table += struct.pack(order + "HHL", tag, code, len(numbers))
+        table += body.ljust(4, b"\0") if len(body) <= 4 else where
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "LH", 8, len(entries))
+    return (head + table + bytes(4) + beside).ljust(start, b"\0") + b"".join(blocks)
 
 
 def noisy(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:

@@ -13,8 +13,9 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 
+import numpy as np
 import torch
-from picture_files import encoded, linear_gray_profile, noisy, png, swapped_profile
+from picture_files import encoded, linear_gray_profile, noisy, png, swapped_profile, tiff
 from PIL import Image, PngImagePlugin
 
 from nst_utils.app.recipes import KEYWORD, Recipe, read_png
@@ -83,7 +84,7 @@ def seeds() -> dict[str, list[bytes]]:
         + [encoded(gray.convert(mode), "TIFF") for mode in ("I", "F")]
         + [encoded(bilevel, "TIFF", compression="group4"), encoded(rgb, "TIFF", big_tiff=True)]
         + [encoded(rgb, "TIFF", exif=exif, icc_profile=swapped_profile())]
-        + [_animated("TIFF")],
+        + [_animated("TIFF"), *_other_tiffs()],
         "BMP": [encoded(each, "BMP") for each in (rgb, rgba, gray, palette, bilevel)] + [_rle()],
         "DIB": [encoded(each, "DIB") for each in (rgb, palette)],
         "JPEG2000": [encoded(each, "JPEG2000") for each in (rgb, rgba, gray)]
@@ -108,6 +109,18 @@ def seeds() -> dict[str, list[bytes]]:
 def _animated(kind: str) -> bytes:
     frames = [noisy(24, 20, seed) for seed in (1, 2, 3)]
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+def _other_tiffs() -> list[bytes]:
+    """Kinds that Pillow does not write: planes one after the other, ranges, 12 and 32 bits."""
+    deep = np.asarray(photograph(), dtype="u2") * 257
+    light = deep[..., 0].astype("f4") / 30000
+    return [
+        tiff(deep, 2, planar=True),
+        tiff(light, order=">", compressed=True, tags={340: ("f", [0]), 341: ("f", [2])}),
+        tiff(deep[..., 1] >> 4, bits=12),
+        tiff(deep[..., 1].astype("u4")),
+    ]
 
 
 def _texts() -> bytes:

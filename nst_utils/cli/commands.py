@@ -28,6 +28,7 @@ from nst_utils.experiments.presets import preset
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
 from nst_utils.experiments.style_transfer import transfer
 from nst_utils.images.files import load_image
+from nst_utils.images.masks import load_alpha, load_mask
 from nst_utils.images.names import samples
 from nst_utils.images.rescue import save_or_rescue
 from nst_utils.networks.network import Network
@@ -62,16 +63,17 @@ def transfer_command(args: Namespace) -> int:
     settings = transfer_settings(args)
     settings = {name: value for name, value in settings.items() if name in _ACCEPTED}
     content = load_image(args.content, args.size)
+    alpha = load_alpha(args.content, args.size)
     styles = [load_image(each, args.style_size or args.size) for each in args.style]
     style = styles[0] if len(styles) == 1 else styles
     for option in ("masks", "style_masks"):
         if settings.get(option):
-            settings[option] = [load_image(file) for file in settings[option]]
+            settings[option] = [load_mask(file) for file in settings[option]]
     init: str | Tensor = settings["init"]
     if isinstance(init, str) and init not in INITS:
         settings["init"] = load_image(init, (content.shape[2], content.shape[3]))
     result = transfer(content, style, **_how(args), **settings)
-    return _finish(args, result)
+    return _finish(args, result, alpha)
 
 
 def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
@@ -90,10 +92,10 @@ def reconstruct_style_command(args: Namespace) -> int:
     return _finish(args, reconstruct_style(image, args.layer_sets, **options))
 
 
-def _finish(args: Namespace, result: Result) -> int:
+def _finish(args: Namespace, result: Result, alpha: Tensor | None = None) -> int:
     """Write the picture, then the report; say where they are."""
     with held_back(drop=True):  # the run is over
-        path = save_or_rescue(result.image, args.output)
+        path = save_or_rescue(result.image, args.output, alpha)
         if args.report:
             text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
             try:

@@ -33,7 +33,8 @@ from nst_utils.experiments.defaults import (
     STYLE_LAYERS,
 )
 from nst_utils.images.color import (
-    luminance,
+    as_gray,
+    is_gray,
     match_color,
     match_luminance,
     with_color_of,
@@ -193,14 +194,11 @@ def _colors(photograph: Tensor, style: Any, preserve: str | None) -> tuple[Tenso
     checks.one_of("preserve_color", preserve, PRESERVE_COLORS)
     paintings = [checks.one_image("style", each) for each in as_list("style", style)]
     if preserve == "statistics":
-        return (
-            photograph,
-            [match_color(each, photograph) for each in paintings],
-            lambda image: image,
-        )
-    gray = luminance(photograph).expand(-1, 3, -1, -1).contiguous()
+        # The responses hardly see a tint: a gray photograph would get that of the noise.
+        finish = as_gray if is_gray(photograph) else lambda image: image
+        return photograph, [match_color(each, photograph) for each in paintings], finish
     styles = [match_luminance(each, photograph) for each in paintings]
-    return gray, styles, lambda image: with_color_of(image, photograph.to(image))
+    return as_gray(photograph), styles, lambda image: with_color_of(image, photograph.to(image))
 
 
 def _recolored(callback: Callback | None, recolor: Recolor) -> Callback | None:

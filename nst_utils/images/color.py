@@ -22,6 +22,16 @@ def luminance(image: Tensor) -> Tensor:
     return (image * weights).sum(1, keepdim=True)
 
 
+def is_gray(image: Tensor) -> bool:
+    """Whether a picture (B, 3, H, W), 0..1, has no colors, up to half a gray level."""
+    return bool((image.amax(1) - image.amin(1)).max() < 0.5 / 255)
+
+
+def as_gray(image: Tensor) -> Tensor:
+    """The brightness of (B, 3, H, W) in three equal channels."""
+    return luminance(image).expand(-1, 3, -1, -1).contiguous()
+
+
 def match_luminance(style: Tensor, content: Tensor) -> Tensor:
     """The painting in gray, with the photograph's mean and spread of brightness.
 
@@ -63,7 +73,8 @@ def match_color(style: Tensor, content: Tensor) -> Tensor:
         (1, 3, H, W) of the painting's size, clamped to 0..1.
     """
     painting, photograph = (picture.cpu().double().flatten(2)[0] for picture in (style, content))
-    change = _power(_covariance(photograph), 0.5) @ _power(_covariance(painting), -0.5)
+    # Of a gray painting, the missing colors count as noise; a gray photograph has none to give.
+    change = _power(_covariance(photograph), 0.5, 0) @ _power(_covariance(painting), -0.5, 1e-6)
     centered = painting - painting.mean(1, keepdim=True)
     matched = change @ centered + photograph.mean(1, keepdim=True)
     return matched.view_as(style).to(style).clamp(0, 1)
@@ -79,7 +90,7 @@ def _covariance(pixels: Tensor) -> Tensor:
     return torch.cov(pixels, correction=min(1, pixels.shape[1] - 1))
 
 
-def _power(covariance: Tensor, exponent: float) -> Tensor:
-    """A symmetric matrix to some power. Of a gray picture, the missing colors count as noise."""
+def _power(covariance: Tensor, exponent: float, least: float) -> Tensor:
+    """A symmetric matrix to some power, its eigenvalues no smaller than ``least``."""
     values, vectors = torch.linalg.eigh(covariance)
-    return vectors @ torch.diag(values.clamp(min=1e-6) ** exponent) @ vectors.T
+    return vectors @ torch.diag(values.clamp(min=least) ** exponent) @ vectors.T

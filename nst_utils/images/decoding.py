@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from nst_utils.images import hostile
+from nst_utils.images import hostile, misread
 from nst_utils.support.messages import one_line
 
 # What is larger is refused before it is unpacked: a decompression bomb is a small file that says it
@@ -31,6 +31,8 @@ INPUT_FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB"),
     *("JPEG2000", "PPM", "TGA", "ICO", "PCX", "SGI"),
 )
+HEIF_NAMES = (".heic", ".heif", ".hif")
+HEIF_BRANDS = b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split()
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of a TIFF
 
 
@@ -65,7 +67,9 @@ def _decode(file: BinaryIO, name: object) -> Image.Image:
             warnings.simplefilter("ignore")  # Pillow's own bomb warning, EXIF and TIFF chatter
             return _load(file, length)
     except UnidentifiedImageError:
-        raise ValueError(f"{name} is not a picture that can be read; use PNG or JPEG") from None
+        raise ValueError(_unknown_kind(file, name)) from None
+    except misread.UnreadableKindError as error:
+        raise ValueError(f"{name} {error}") from None
     except _TooLargeError as error:
         raise ValueError(f"{name} {error}; scale it down first") from None
     except Image.DecompressionBombError:  # Pillow's limit, where it unpacks before it says the size
@@ -80,6 +84,20 @@ def _decode(file: BinaryIO, name: object) -> Image.Image:
         raise ValueError(
             f"{name} is damaged ({one_line(error)}); save or download it again"
         ) from None
+
+
+def _unknown_kind(file: BinaryIO, name: object) -> str:
+    """The sentence for a file that Pillow does not know."""
+    file.seek(0)
+    head = file.read(12)
+    is_heif = head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS
+    if is_heif or str(name).lower().endswith(HEIF_NAMES):
+        return (
+            f"{name} is a HEIC/HEIF picture, which cannot be read; convert it to JPEG or PNG "
+            "first, for instance by exporting it as such from the photograph program, or with "
+            "heif-convert"
+        )
+    return f"{name} is not a picture that can be read; use PNG or JPEG"
 
 
 def _length(file: BinaryIO, name: object) -> int:
@@ -101,8 +119,8 @@ def _load(file: BinaryIO, length: int) -> Image.Image:
     if length > MAX_BYTES:
         raise _TooLargeError(f"has more than the {MAX_BYTES:,} bytes that are read")
     file.seek(0)
-    head = file.read(12)
-    heavy = head[8:] == b"WEBP" or head[4:8] in (b"ftyp", b"jP  ") or head[:2] == b"\xff\x4f"
+    head = file.read(32)
+    heavy = head[8:12] == b"WEBP" or head[4:8] in (b"ftyp", b"jP  ") or head[:2] == b"\xff\x4f"
     if heavy and length > MAX_BYTES // 10:
         raise _TooLargeError(
             f"has more than the {MAX_BYTES // 10:,} bytes that are read of its kind"
@@ -111,6 +129,7 @@ def _load(file: BinaryIO, length: int) -> Image.Image:
     file.seek(0)
     picture = Image.open(file, formats=_input_formats())
     _check_size(picture, scans)
+    misread.mend(picture, head)
     picture.load()
     if len(picture.info.get("exif") or b"") > hostile.MAX_EXIF:
         raise ValueError("its EXIF data are larger than any camera writes")

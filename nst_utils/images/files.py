@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_utils.images.conversion import FLOATS, scale, to_strips, to_tensor
+from nst_utils.images.conversion import FLOATS, Look, scale, to_strips, to_tensor
 from nst_utils.images.decoding import MAX_PIXELS, open_picture
 from nst_utils.images.names import MAX_SEED, check_output, find_picture, output_format
 from nst_utils.support import checks
@@ -18,9 +18,11 @@ from nst_utils.support.neutral import neutral
 from nst_utils.support.paths import write_whole
 from nst_utils.support.quick import quick_size
 
+Source = str | Path | BinaryIO
+
 
 @neutral()
-def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None) -> Tensor:
+def load_image(source: Source, size: int | tuple[int, int] | None = None) -> Tensor:
     """Load a picture, upright and in RGB whatever its file holds.
 
     EXIF rotation is applied, color profiles are converted to sRGB, transparency is laid on white,
@@ -42,6 +44,11 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
             PPM of other than 255 levels, BMP in runs and SGI of 16 bits), or scaling it to ``size``
             would take more memory than that.
     """
+    return read(source, size, "picture")
+
+
+def read(source: Source, size: int | tuple[int, int] | None, look: Look) -> Tensor:
+    """What :func:`load_image` says, or another look at the file: (1, 1, H, W) then."""
     if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
     file = find_picture(source) if isinstance(source, (str, Path)) else source
@@ -52,9 +59,9 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
     own = (picture.height, picture.width)
     target = own if size is None else _target(own, size)
     try:
-        strips = to_strips(picture)
+        strips = to_strips(picture, name, look)
         del picture  # from here on its memory is for the tensor
-        return to_tensor(strips, target)
+        return to_tensor(strips, target, channels=3 if look == "picture" else 1)
     except Exception as error:  # modes that Pillow cannot convert, too little memory
         raise ValueError(
             f"{name} cannot be converted to RGB ({one_line(error)}); save it as PNG"
@@ -104,23 +111,38 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
 
 
-def save_image(image: Tensor, path: str | Path) -> Path:
+def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) -> Path:
     """Write a picture, whole or not at all; the file type follows the name's ending.
 
     Args:
         image: (3, H, W) or (B, 3, H, W), RGB, 0..1 (clamped); several are put side by side.
         path: ends in .png, .jpg, .webp, .tif or .bmp.
+        alpha: (1, 1, H, W), 0 (transparent) to 1, as :func:`nst_utils.load_alpha` gives it, for one
+            picture; left out in JPEG and BMP, which have none.
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: unknown file type, unwritable place, NaN in the picture.
+        ValueError: unknown file type, unwritable place, NaN in the picture, an alpha that is not
+            of the picture's size.
     """
     target = check_output(path)
     picture = to_pil(image)
     kind = output_format(path)
+    if alpha is not None and kind in ("PNG", "WEBP", "TIFF"):
+        picture.putalpha(_alpha_channel(alpha, picture))
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
     write_whole(target, lambda file: picture.save(file, format=kind, **options))
     return target
+
+
+def _alpha_channel(alpha: object, picture: Image.Image) -> Image.Image:
+    size = (1, 1, picture.height, picture.width)
+    if not isinstance(alpha, Tensor) or tuple(alpha.shape) != size:
+        raise ValueError(
+            f"alpha must be a tensor of shape {size} as load_alpha gives it for one picture of "
+            f"this size, got {checks.shown(alpha)}"
+        )
+    return to_pil(checks.images("alpha", alpha.expand(-1, 3, -1, -1))).getchannel(0)
 
 
 @neutral()

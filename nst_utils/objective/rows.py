@@ -11,6 +11,8 @@ from torch.nn import functional as fn
 
 from nst_utils.support import checks
 
+LEAST_SHARE = 0.001  # of the picture: what a mask must have inside
+
 
 @dataclass(frozen=True)
 class Painting:
@@ -152,13 +154,18 @@ def check_mask(what: str, mask: object, size: Sequence[int]) -> Tensor:
     channels counts: white is inside. Another size is scaled.
 
     Raises:
-        ValueError: it is no such tensor, holds other values, or is black all over.
+        ValueError: it is no such tensor, holds other values, or hardly anything is inside.
     """
     if not isinstance(mask, Tensor) or mask.ndim not in (2, 3, 4):
         got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
         raise ValueError(f"{what} must be a tensor (1, 1, H, W), 0..1, got {got}")
     mask = mask.detach().to("cpu", torch.float32)
     mask = mask.view(*[1] * (4 - mask.ndim), *mask.shape)
+    if mask.shape[1] in (2, 4):
+        raise ValueError(
+            f"{what} has {mask.shape[1]} channels, one of them alpha, it seems; load its file with "
+            "nst.load_mask, which takes transparent as outside"
+        )
     if mask.shape[0] != 1 or mask.shape[1] not in (1, 3) or not mask.numel():
         raise ValueError(f"{what} must be a tensor (1, 1, H, W), 0..1, got {tuple(mask.shape)}")
     mask = mask.mean(1, keepdim=True)
@@ -166,6 +173,16 @@ def check_mask(what: str, mask: object, size: Sequence[int]) -> Tensor:
         raise ValueError(f"{what} holds values outside 0..1; white (1) is inside, black outside")
     if not bool((mask > 0).any()):
         raise ValueError(f"{what} is black all over: no place would get its style; make some white")
-    if tuple(mask.shape[2:]) == tuple(size):
-        return mask
-    return fn.interpolate(mask, tuple(size), mode="area")
+    share = float((mask / mask.amax()).mean())  # or a faint mask would be none
+    if share < LEAST_SHARE:
+        raise ValueError(
+            f"{what} has only {share:.2g} of its picture inside, too little to have a style; make "
+            f"at least {LEAST_SHARE:g} white"
+        )
+    return scale_mask(mask, size)
+
+
+def scale_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """A mask (1, 1, H, W) at another size, (height, width); nothing of it is left out."""
+    same = tuple(mask.shape[2:]) == tuple(size)
+    return mask if same else fn.interpolate(mask, tuple(size), mode="area")

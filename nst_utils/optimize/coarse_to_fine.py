@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nst_utils.images.files import resize
 from nst_utils.networks.network import Network
-from nst_utils.objective.rows import Painting, Row, check_mask
+from nst_utils.objective.rows import Painting, Row, scale_mask
 from nst_utils.objective.table import Objective
 
 # What was scaled for a level: (id of the tensor, size) -> the smaller one.
@@ -126,5 +126,5 @@ def _scaled(picture: Tensor, size: tuple[int, int], made: Made) -> Tensor:
     key = (id(picture), size)
     if key not in made:
         is_mask = picture.shape[1] == 1
-        made[key] = check_mask("a mask", picture, size) if is_mask else resize(picture, size)
+        made[key] = scale_mask(picture, size) if is_mask else resize(picture, size)
     return made[key]

@@ -8,6 +8,7 @@ import glob
 import hashlib
 import io
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -20,7 +21,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+from nst_utils.support.messages import one_line
+
 _PACKAGE = Path(__file__).resolve().parent.parent
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # of one letter it is a drive
 # What the system's refusals mean, and what to do besides choosing another path.
 _REFUSALS = {
     errno.ENOSPC: ("the disk is full", "make room"),
@@ -59,6 +63,14 @@ def user_path(path: str | os.PathLike[str], what: str = "a path") -> Path:
         raise ValueError(f"{what} must be a text or a pathlib.Path, got {type(path).__name__}")
     if not text:
         raise ValueError(f"{what} must name a file, but it is empty")
+    if _ADDRESS.match(text) and not os.path.lexists(text):
+        address = re.sub(
+            r"^([^:]+):/+", r"\1://", re.split("[?#]", text)[0]
+        )  # pathlib took a slash
+        raise ValueError(
+            f"{one_line(address)} is an address on the network, and only files on this machine are "
+            "read and written; download it first, and name the file"
+        )
     expanded = Path(text)
     try:
         expanded = expanded.expanduser()

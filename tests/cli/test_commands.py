@@ -879,7 +879,7 @@ def test_masks_and_blends_reach_the_transfer(run: Run, asked: Asked, tmp_path: P
     _, styles = asked.positional
     assert [max(style.shape) for style in styles] == [40, 40]
     assert run(*command, *small, "--masks", left, right, "--style-masks", right, left).code == 0
-    assert [mask.shape for mask in asked.settings["masks"]] == [(1, 3, 8, 8)] * 2
+    assert [mask.shape for mask in asked.settings["masks"]] == [(1, 1, 8, 8)] * 2
     assert torch.equal(asked.settings["masks"][0], asked.settings["style_masks"][1])
 
 
@@ -894,6 +894,49 @@ def test_a_masked_transfer_runs_from_one_command(
     config = json.loads((tmp_path / "a.json").read_text())["config"]
     assert config["style"] == ["china", "starry-night"]
     assert config["masks"] == [str(left), str(right)]
+
+
+def test_a_transparent_part_of_a_mask_is_outside(run: Run, asked: Asked, tmp_path: Path) -> None:
+    cut = Image.new("RGBA", (8, 8), (255, 255, 255, 255))
+    cut.paste((255, 255, 255, 0), (4, 0, 8, 8))
+    cut.save(tmp_path / "cut.png")
+    small = ("-o", tmp_path / "a.png", "--size", 32)
+    masks = ("--masks", tmp_path / "cut.png", "--style-masks", tmp_path / "cut.png")
+    assert run("transfer", "chelsea", "china", *small, *masks).code == 0
+    for name in ("masks", "style_masks"):
+        assert asked.settings[name][0][0, 0, 0].tolist() == [1] * 4 + [0] * 4
+
+
+def test_a_photographs_transparency_is_kept(
+    run: Run, shared_net: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    cut = Image.new("RGBA", (64, 32), (200, 90, 10, 255))
+    cut.paste((0, 0, 0, 0), (32, 0, 64, 32))
+    cut.save(tmp_path / "cut.png")
+    for kind, mode in (("png", "RGBA"), ("webp", "RGBA"), ("jpg", "RGB")):
+        options = ("--size", 48, "--steps", 1, "--quiet", "-o", tmp_path / f"a.{kind}")
+        assert run("transfer", tmp_path / "cut.png", "china", *options).code == 0
+        with Image.open(tmp_path / f"a.{kind}") as saved:
+            assert (saved.mode, saved.size) == (mode, (48, 24))
+            if mode == "RGBA":
+                alpha = saved.getchannel("A")
+                assert [alpha.getpixel((x, 6)) for x in (4, 43)] == [255, 0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("transfer {} china", "transfer chelsea {}", "transfer chelsea china --masks {}"),
+        *("transfer chelsea china --init {}", "transfer chelsea china --weights {}"),
+        *("transfer chelsea china --masks chelsea --style-masks {}", "reconstruct-content {}"),
+    ],
+)
+def test_an_address_must_be_downloaded_first(arguments: str, run: Run, tmp_path: Path) -> None:
+    command = arguments.format("https://example.org/a_b.jpg?size=512").split()
+    outcome = run(*command, "-o", tmp_path / "a.png", "--size", 32)
+    assert outcome.code == 2
+    assert "https://example.org/a_b.jpg is an address on the network" in outcome.complaint
+    assert "download it first" in outcome.complaint
 
 
 BAD_VARIATIONS = {

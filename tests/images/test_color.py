@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.images.color import luminance, match_color, match_luminance, with_color_of
+from nst_utils.experiments.defaults import PRESERVE_COLORS
+from nst_utils.images.color import (
+    as_gray,
+    luminance,
+    match_color,
+    match_luminance,
+    with_color_of,
+)
 from nst_utils.networks.network import Network
 from nst_utils.optimize.results import Step
 
@@ -135,6 +142,27 @@ def test_transfer_in_luminance_keeps_the_photographs_colors(
     assert len(seen) == 3
     assert torch.equal(seen[-1].images, result.image)
     assert (luminance(result.image) - luminance(photograph)).abs().mean() > 1e-2
+
+
+@pytest.mark.parametrize("preserve", PRESERVE_COLORS)
+@pytest.mark.parametrize("init", ["noise", "content", "style"])
+def test_a_gray_photograph_stays_gray(
+    preserve: str, init: str, net: Network, content: Tensor, style: Tensor
+) -> None:
+    """In the result and in what a callback sees."""
+    seen: list[Step] = []
+    photograph = as_gray(content)
+    options = OPTIONS | {"preserve_color": preserve, "init": init, "callback": seen.append}
+    result = nst.transfer(photograph, style, net=net, **options)
+    for image in (result.image, *(step.images for step in seen)):
+        assert image.isfinite().all()
+        assert (image.amax(1) - image.amin(1)).max() < 1e-6
+    assert (result.image - photograph).abs().mean() > 1e-2
+
+
+def test_a_painting_like_a_gray_photograph_is_gray(content: Tensor, style: Tensor) -> None:
+    matched = match_color(style, as_gray(content))
+    assert (matched.amax(1) - matched.amin(1)).max() < 1e-4
 
 
 def test_transfer_with_statistics_recolors_the_painting(

@@ -153,7 +153,7 @@ CASES: dict[str, Case] = {
         gray(0, 64, 255),
     ),
     "I TIFF, 32 bits": (
-        from_values([0, 257 * 64, 65535, 10**6, -5], "int32"),
+        from_values([0, 257 * 64, 65535, 70000, -5], "int32"),
         "TIFF",
         {},
         gray(0, 64, 255, 255, 0),
@@ -500,6 +500,29 @@ def test_a_bad_file_is_refused_in_one_sentence_that_names_it(name: str, tmp_path
     assert len(message) < 500
     assert time.process_time() - begun < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("a.heic", HEIC), ("renamed.jpg", HEIC), ("a.HEIF", b"no such thing" * 9)),
+        ("a.jpg", HEIC.replace(b"ftypheic", b"ftypmif1")),
+    ],
+)
+def test_a_telephones_heic_is_named_with_what_to_do(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is a HEIC/HEIF picture.*convert it to JPEG"):
+        load_image(tmp_path / name)
+
+
+def test_a_jpeg_that_is_called_heic_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(encoded(noisy(10, 12), "JPEG"))
+    assert load_image(tmp_path / "a.heic").shape == (1, 3, 12, 10)
 
 
 @pytest.mark.parametrize("name", ["truncated.jpg", "bomb.png", "folder.png"])

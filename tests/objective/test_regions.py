@@ -165,6 +165,8 @@ def test_a_learning_rate_changes_at_its_step(net: Network, content: Tensor, styl
     assert (changing[2:] > constant[2:] * 1.01).all()
 
 
+SPOT = torch.zeros(32, 32)
+SPOT[20, 20] = 1
 WHITE, HALF = torch.ones(4, 4), {"style_blend": [0.5, 0.5]}
 
 
@@ -180,6 +182,9 @@ WHITE, HALF = torch.ones(4, 4), {"style_blend": [0.5, 0.5]}
         ({"masks": [WHITE * 2, WHITE]}, r"mask 1 holds values outside 0\.\.1; white"),
         ({"masks": [WHITE * torch.nan, WHITE]}, r"mask 1 holds values outside 0\.\.1"),
         ({"masks": [WHITE, torch.ones(2, 5, 4, 4)]}, r"mask 2 must be a tensor \(1, 1, H, W\)"),
+        ({"masks": [torch.ones(1, 4, 9, 9), WHITE]}, "mask 1 has 4 channels.*nst.load_mask"),
+        ({"masks": [WHITE, SPOT]}, "mask 2 has only 0.00098 of its picture inside.*white"),
+        ({"masks": [WHITE] * 2, "style_masks": [None, SPOT * 0.1]}, "style mask 2 has only"),
         ({"masks": [WHITE, "left"]}, "mask 2 must be a tensor .* got str"),
         ({"style_masks": [WHITE, None]}, "style_masks need masks"),
         ({"masks": [WHITE] * 2, "style_masks": [WHITE * 0, None]}, "style mask 1 is black"),

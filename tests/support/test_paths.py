@@ -457,3 +457,20 @@ def test_paths_of_other_kinds_are_taken(tmp_path: Path) -> None:
     assert user_path(entry) == tmp_path / "a.txt"
     write_whole(entry, lambda file: file.write(b"new"))
     assert (tmp_path / "a.txt").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("https://example.org/a.jpg", "HTTP://example.org/a.jpg", "s3://bucket/a.jpg"),
+        *("file:///home/me/a.jpg", Path("https://example.org/a.jpg")),
+    ],
+)
+def test_an_address_is_no_path(address: str | Path) -> None:
+    with pytest.raises(ValueError, match=r"\A\w+://\S+ is an address .*; download it first"):
+        user_path(address)
+
+
+@pytest.mark.parametrize("name", ["C:/a.jpg", "a:b.jpg", "what: a/b.jpg", "./http:/a.jpg"])
+def test_other_names_with_a_colon_are_paths(name: str) -> None:
+    assert user_path(name) == Path(name)
