@@ -65,7 +65,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_picture(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     files = [tmp_path / name for name in ("out.png", "out.json", "run")]
     command = ["transfer", "chelsea", "china", "-o", str(files[0]), "--report", str(files[1])]
-    command += ["--checkpoint", str(files[2]), "--size", "48", "--steps", "100", "--quiet"]
+    command += ["--checkpoint", str(files[2]), "--size", "48", "--steps", "200", "--quiet"]
     command += ["--optimizer", optimizer, "--device", "cpu"]
     command += ["--content-layers", "conv2_2", "--style-layers", "conv1_1,conv2_1"]
     begun = time.monotonic()
