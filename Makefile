@@ -11,7 +11,7 @@ COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
 
-.PHONY: install demo test lint floors lab studio render stamp clean
+.PHONY: install demo test lint floors lab studio render stamp architecture clean
 
 install: $(STAMP)
 
@@ -71,6 +71,10 @@ studio: $(STAMP)
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb
 render: $(STAMP)
 	$(BIN)/python notebooks/render.py $(NOTEBOOKS)
+
+# Draws docs/architecture.svg from the imports.
+architecture: $(STAMP)
+	$(BIN)/python docs/architecture.py
 
 # Writes the repository's address, from pyproject.toml, into the notebooks.
 stamp: $(STAMP)

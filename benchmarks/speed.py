@@ -71,7 +71,7 @@ def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
 
 def normalized_weights() -> tuple[Weights, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """For the others: the bundled weights, and their kernels and biases normalized."""
-    from nst_utils.networks.network import normalize
+    from nst_utils.networks.normalization import normalize
     from nst_utils.networks.weights import load_weights
 
     weights = load_weights("bundled")

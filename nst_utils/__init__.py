@@ -9,38 +9,41 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from nst_utils.experiments.presets import PRESETS, preset, preset_table
-from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
-from nst_utils.experiments.style_transfer import transfer
-from nst_utils.images.color import match_color
-from nst_utils.images.files import load_image, noise_image, resize, samples, save_image
-from nst_utils.losses import (
-    content_loss,
-    content_loss_gradient,
-    gram_matrix,
-    style_loss,
-    style_loss_gradient,
-    total_loss,
-    total_variation,
-)
-from nst_utils.networks.builders import squeezenet1_1, vgg16, vgg19, vgg19_bn
-from nst_utils.networks.network import Network, mean_activations
-from nst_utils.objective.rows import Painting, Row, Weighting
-from nst_utils.objective.table import Objective
-from nst_utils.optimize.loop import minimize
-from nst_utils.optimize.results import Result, Step
-from nst_utils.plots.algorithm import plot_algorithm
-from nst_utils.plots.figures import plot_history, plot_table, show
-from nst_utils.plots.film import Film
-from nst_utils.plots.style_match import GramPair, compare_styles, plot_grams
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
     from nst_utils.app.recipes import Recipe, read_png, write_png
     from nst_utils.app.sessions import Session
     from nst_utils.app.studio import studio
+    from nst_utils.experiments.presets import PRESETS, preset, preset_table
+    from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
+    from nst_utils.experiments.style_transfer import transfer
+    from nst_utils.images.color import match_color
+    from nst_utils.images.files import load_image, noise_image, resize, save_image
+    from nst_utils.images.names import samples
+    from nst_utils.losses import (
+        content_loss,
+        content_loss_gradient,
+        gram_matrix,
+        style_loss,
+        style_loss_gradient,
+        total_loss,
+        total_variation,
+    )
+    from nst_utils.networks.builders import squeezenet1_1, vgg16, vgg19, vgg19_bn
+    from nst_utils.networks.network import Network, mean_activations
+    from nst_utils.objective.rows import Painting, Row, Weighting
+    from nst_utils.objective.table import Objective
+    from nst_utils.optimize.loop import minimize
+    from nst_utils.optimize.results import Result, Step
+    from nst_utils.plots.algorithm import plot_algorithm
+    from nst_utils.plots.figures import plot_history, plot_table, show
+    from nst_utils.plots.film import Film
+    from nst_utils.plots.style_match import GramPair, compare_styles, plot_grams
 
 __version__ = "0.1.0"
 
@@ -93,18 +96,78 @@ __all__ = [
 ]
 
 
-# Loaded when asked for: widgets take time that scripts do not need.
-_LATE = {
+# Where each public name is. It is loaded when it is asked for: the command line starts without
+# torch, and a script that draws nothing does without matplotlib and widgets.
+_HOMES = {
+    "Film": "nst_utils.plots.film",
+    "GramPair": "nst_utils.plots.style_match",
+    "Network": "nst_utils.networks.network",
+    "Objective": "nst_utils.objective.table",
+    "PRESETS": "nst_utils.experiments.presets",
+    "Painting": "nst_utils.objective.rows",
     "Recipe": "nst_utils.app.recipes",
+    "Result": "nst_utils.optimize.results",
+    "Row": "nst_utils.objective.rows",
     "Session": "nst_utils.app.sessions",
+    "Step": "nst_utils.optimize.results",
+    "Weighting": "nst_utils.objective.rows",
+    "compare_styles": "nst_utils.plots.style_match",
+    "content_loss": "nst_utils.losses",
+    "content_loss_gradient": "nst_utils.losses",
+    "gram_matrix": "nst_utils.losses",
+    "load_image": "nst_utils.images.files",
+    "match_color": "nst_utils.images.color",
+    "mean_activations": "nst_utils.networks.network",
+    "minimize": "nst_utils.optimize.loop",
+    "noise_image": "nst_utils.images.files",
+    "plot_algorithm": "nst_utils.plots.algorithm",
+    "plot_grams": "nst_utils.plots.style_match",
+    "plot_history": "nst_utils.plots.figures",
+    "plot_table": "nst_utils.plots.figures",
+    "preset": "nst_utils.experiments.presets",
+    "preset_table": "nst_utils.experiments.presets",
     "read_png": "nst_utils.app.recipes",
+    "reconstruct_content": "nst_utils.experiments.reconstructions",
+    "reconstruct_style": "nst_utils.experiments.reconstructions",
+    "resize": "nst_utils.images.files",
+    "samples": "nst_utils.images.names",
+    "save_image": "nst_utils.images.files",
+    "show": "nst_utils.plots.figures",
+    "squeezenet1_1": "nst_utils.networks.builders",
     "studio": "nst_utils.app.studio",
+    "style_loss": "nst_utils.losses",
+    "style_loss_gradient": "nst_utils.losses",
+    "total_loss": "nst_utils.losses",
+    "total_variation": "nst_utils.losses",
+    "transfer": "nst_utils.experiments.style_transfer",
+    "vgg16": "nst_utils.networks.builders",
+    "vgg19": "nst_utils.networks.builders",
+    "vgg19_bn": "nst_utils.networks.builders",
     "write_png": "nst_utils.app.recipes",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """The studio and its parts, see ``_LATE``."""
-    if name in _LATE:
-        return getattr(import_module(_LATE[name]), name)
-    raise AttributeError(f"module 'nst_utils' has no attribute '{name}'")
+def _module(package: str, name: str) -> Any:
+    """A file or folder as an attribute, loaded or not: ``nst_utils.losses``."""
+    module = f"{package}.{name}"
+    if name.startswith("_") or find_spec(module) is None:
+        raise AttributeError(f"module '{package}' has no attribute '{name}'")
+    return import_module(module)
+
+
+if not TYPE_CHECKING:  # it would take every name for known
+
+    def __getattr__(name: str) -> Any:
+        """A public name, from its home, or a module."""
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        return _module(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+for _each in iter_modules(__path__, f"{__name__}."):
+    if _each.ispkg:  # folders, which are no more than a docstring: ``nst_utils.images.color``
+        vars(import_module(_each.name))["__getattr__"] = partial(_module, _each.name)

@@ -14,19 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CONTENT_REDUCTIONS = ("mean", "sum")
-STYLE_REDUCTIONS = ("paper", "sum", "mean", "values")
 
-
-def content_loss(
-    F: Tensor, P: Tensor, reduction: str = "mean", positions: int | None = None
-) -> Tensor:
+def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     """Equation 1: L_content = 1/2 sum_ij (F_ij - P_ij)^2, here by default divided by N M.
 
     Args:
         F: (B, N, H, W), responses to the image. P: the same shape (or batch 1), to the photograph.
         reduction: ``"mean"`` divides by N M; ``"sum"`` is the equation to the letter.
-        positions: M, where F and P are a part of the responses; the losses of all parts add up.
 
     Returns:
         (B,), one value for each image.
@@ -47,12 +41,11 @@ def content_loss(
         # Paper: the sum. Here: its mean, because with a normalized network the sum is about a
         # million and E_l about one, so that every ratio of figure 4 gives the photograph; with the
         # mean they go from the painting to the photograph as there (benchmarks/README.md).
-        parts = 1 if positions is None else positions / (F.shape[2] * F.shape[3])
-        return squares.mean((1, 2, 3)) / parts / 2
+        return squares.mean((1, 2, 3)) / 2
     raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
 
 
-def content_loss_gradient(F: Tensor, P: Tensor, reduction: str = "mean") -> Tensor:
+def content_loss_gradient(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     """Equation 2: dL_content / dF_ij = (F - P)_ij where F_ij > 0, else 0 (divided by N M likewise).
 
     What autograd computes, written out; the zero where F_ij = 0 is the ReLU's.
@@ -100,7 +93,7 @@ class _Gram(torch.autograd.Function):
 
 
 def style_loss(
-    F: Tensor, A: Tensor, positions: int | None = None, reduction: str = "paper"
+    F: Tensor, A: Tensor, *, reduction: str = "paper", positions: int | None = None
 ) -> Tensor:
     """Equation 4, one layer: E_l = 1 / (4 N^2 M^2) sum_ij (G_ij - A_ij)^2.
 
@@ -120,9 +113,9 @@ def style_loss(
         F: (B, N, H, W), responses to the image.
         A: the painting: either its responses in this layer, (B, N, H', W'), of any size; or its
             Gram matrix, (B, N, N), as :func:`gram_matrix` gives it. Batch 1 serves every image.
+        reduction: one of the table.
         positions: with a Gram matrix, the number of positions H' W' that it sums over; by default
             that of F.
-        reduction: one of the table.
 
     Returns:
         (B,), E_l for each image.
@@ -145,15 +138,16 @@ def style_loss(
     if A.ndim == 4:
         positions = A.shape[2] * A.shape[3]
         A = gram_matrix(A)
-    return gram_loss(gram_matrix(F), A, M, positions or M, reduction)
+    G = gram_matrix(F)
+    return gram_loss(G, A, M=M, M_A=positions or M, reduction=reduction)
 
 
-def gram_loss(G: Tensor, A: Tensor, M: int, M_A: int, reduction: str = "paper") -> Tensor:
+def gram_loss(G: Tensor, A: Tensor, *, M: int, M_A: int, reduction: str = "paper") -> Tensor:
     """Equation 4 from the Gram matrices, as :func:`style_loss` has it.
 
     Args:
-        G: (B, N, N), the image's, over M positions. A: the same shape (or batch 1), the
-            painting's, over M_A positions.
+        G: (B, N, N), the image's. A: the same shape (or batch 1), the painting's.
+        M, M_A: how many positions each of them sums over.
         reduction: one of the table there.
 
     Returns:
@@ -212,10 +206,11 @@ def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[f
     Returns:
         (B,).
     """
-    return (layer_losses * torch.as_tensor(layer_weights).to(layer_losses)).sum(1)
+    E = layer_losses
+    return (E * torch.as_tensor(layer_weights, dtype=E.dtype, device=E.device)).sum(1)
 
 
-def total_variation(images: Tensor, power: int = 2) -> Tensor:
+def total_variation(images: Tensor, *, power: int = 2) -> Tensor:
     """How rough a picture is: differences of neighbors, down and to the right, in each channel.
 
     sum_ij |x_(i+1)j - x_ij|^p + |x_i(j+1) - x_ij|^p. With p = 1 that is the anisotropic total
@@ -236,7 +231,15 @@ def total_variation(images: Tensor, power: int = 2) -> Tensor:
 
 
 def total_loss(
-    content: Tensor, style: Tensor, alpha: float | Tensor, beta: float | Tensor
+    content: Tensor, style: Tensor, *, alpha: float | Tensor, beta: float | Tensor
 ) -> Tensor:
-    """Equation 7: L_total = alpha L_content + beta L_style, for each image, (B,)."""
+    """Equation 7: L_total = alpha L_content + beta L_style.
+
+    Args:
+        content, style: (B,), as :func:`content_loss` and :func:`weighted_style_loss` give them.
+        alpha, beta: one number for all images, or (B,).
+
+    Returns:
+        (B,), one value for each image: what is minimized.
+    """
     return alpha * content + beta * style

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import nst_utils as nst
 from nst_utils.cli import parser
-from nst_utils.experiments import presets
+from nst_utils.networks import builders
 
 
 def pytest_configure() -> None:
@@ -134,5 +134,5 @@ def shared_net(net: nst.Network, monkeypatch: pytest.MonkeyPatch) -> list[dict[s
         asked.append(settings)
         return net
 
-    monkeypatch.setattr(presets, "NETWORKS", {"vgg19": builder})
+    monkeypatch.setattr(builders, "NETWORKS", {"vgg19": builder})
     return asked

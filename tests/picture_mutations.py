@@ -18,7 +18,8 @@ from picture_files import encoded, linear_gray_profile, noisy, png, swapped_prof
 from PIL import Image, PngImagePlugin
 
 from nst_utils.app.recipes import KEYWORD, Recipe, read_png
-from nst_utils.images.files import load_image, samples
+from nst_utils.images.files import load_image
+from nst_utils.images.names import samples
 
 SETTINGS = "settings"  # a PNG of the studio, of which the settings are read
 # What a number in a header is set to: nothing, one, limits of 8, 16 and 32 bits, and the largest

@@ -18,7 +18,7 @@ from nst_utils.networks.weights import load_weights
 from nst_utils.objective.table import Evaluation
 
 # Section 2: every filter is scaled to mean activation 1; the package divides by no less than
-# this share of a layer's mean (networks.MEAN_ACTIVATION_FLOOR).
+# this share of a layer's mean (networks.normalization.MEAN_ACTIVATION_FLOOR).
 FLOOR = 0.1
 
 

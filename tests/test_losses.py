@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nst_utils.losses import (
-    STYLE_REDUCTIONS,
     content_loss,
     content_loss_gradient,
     gram_matrix,
@@ -22,6 +21,7 @@ from nst_utils.losses import (
     total_variation,
     weighted_style_loss,
 )
+from nst_utils.objective.formulas import STYLE_REDUCTIONS
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
 
@@ -65,7 +65,7 @@ def test_equation_1_sums_the_squared_differences(shape: tuple[int, ...], seed: i
 def test_the_mean_is_the_sum_over_n_times_m(shape: tuple[int, ...], seed: int) -> None:
     F, P = responses(shape, seed), responses(shape, seed + 1)
     values = shape[1] * shape[2] * shape[3]
-    torch.testing.assert_close(content_loss(F, P), content_loss(F, P, "sum") / values)
+    torch.testing.assert_close(content_loss(F, P), content_loss(F, P, reduction="sum") / values)
 
 
 @given(shapes, st.integers(0, 1000))
@@ -114,7 +114,8 @@ def test_equations_5_and_7_weigh_and_add() -> None:
     style = weighted_style_loss(layers, weights)
     np.testing.assert_allclose(style, layers.numpy() @ np.array(weights))
     content = torch.tensor([3.0, 5.0], dtype=torch.float64)
-    np.testing.assert_allclose(total_loss(content, style, 1e-3, 2.0), [3e-3 + 4.0, 5e-3 + 0.75])
+    total = total_loss(content, style, alpha=1e-3, beta=2.0)
+    np.testing.assert_allclose(total, [3e-3 + 4.0, 5e-3 + 0.75])
 
 
 def gradient_before_relu(loss: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
@@ -131,8 +132,8 @@ def test_equation_2_is_the_gradient_of_equation_1(
 ) -> None:
     z = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     P = responses(shape, seed + 1)
-    expected = gradient_before_relu(lambda F: content_loss(F, P, reduction), z)
-    torch.testing.assert_close(content_loss_gradient(z.relu(), P, reduction), expected)
+    expected = gradient_before_relu(lambda F: content_loss(F, P, reduction=reduction), z)
+    torch.testing.assert_close(content_loss_gradient(z.relu(), P, reduction=reduction), expected)
 
 
 @given(shapes, st.integers(0, 1000))
@@ -243,7 +244,7 @@ def test_the_losses_of_the_squeezenet_course() -> None:
     F, P = responses((1, 3, 4, 5), 0), responses((1, 3, 4, 5), 1)
     w = 0.06
     content = w * (F - P).square().sum()
-    torch.testing.assert_close(2 * w * content_loss(F, P, "sum")[0], content)
+    torch.testing.assert_close(2 * w * content_loss(F, P, reduction="sum")[0], content)
     grams = [torch.einsum("bihw,bjhw->bij", x, x) / (3 * 4 * 5) for x in (F, P)]
     style = w * (grams[0] - grams[1]).square().sum()
     torch.testing.assert_close(w * style_loss(F, P, reduction="sum")[0], style)
@@ -264,7 +265,7 @@ def test_total_variation_by_hand() -> None:
 @settings(deadline=None, max_examples=30)
 def test_total_variation_sums_over_neighbors(shape: tuple[int, ...], seed: int, power: int) -> None:
     images = responses(shape, seed)
-    for image, value in zip(images.numpy(), total_variation(images, power), strict=True):
+    for image, value in zip(images.numpy(), total_variation(images, power=power), strict=True):
         expected = 0.0
         for channel, i, j in np.ndindex(*image.shape):
             x = image[channel]
@@ -278,7 +279,7 @@ def test_total_variation_sums_over_neighbors(shape: tuple[int, ...], seed: int, 
 def test_total_variation_of_one_color_is_zero_and_has_a_gradient() -> None:
     flat = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     for power in (1, 2):
-        loss = total_variation(flat, power)
+        loss = total_variation(flat, power=power)
         (gradient,) = torch.autograd.grad(loss.sum(), flat)
         assert loss.item() == 0
         assert gradient.abs().max() == 0

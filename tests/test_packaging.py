@@ -313,6 +313,18 @@ def test_the_fixed_names_take_the_fixed_parameters(name: str) -> None:
         assert inspect.signature(getattr(nst, name)).parameters[parameter].default == default
 
 
+# What a function is about, though it has a default: DESIGN has these in this order.
+SUBJECTS = {"layers", "layer_sets", "size", "titles", "weights", "pooling", "normalized"}
+
+
+@pytest.mark.parametrize("name", [n for n in nst.__all__ if inspect.isfunction(getattr(nst, n))])
+def test_options_are_given_by_name(name: str) -> None:
+    """``style_loss(F, A, "mean")`` must not take "mean" for a number of positions."""
+    parameters = inspect.signature(getattr(nst, name)).parameters.values()
+    optional = {p.name for p in parameters if p.default is not p.empty and p.kind != p.KEYWORD_ONLY}
+    assert optional <= SUBJECTS
+
+
 def test_all_lists_what_is_there_in_order() -> None:
     assert len(set(nst.__all__)) == len(nst.__all__)
     for name in nst.__all__:

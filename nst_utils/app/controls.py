@@ -15,8 +15,8 @@ from nst_utils.app.recipes import (
     LEAST_RATIO,
     MAX_FACTOR,
     MAX_RATIO,
-    MAX_SEED,
     MAX_STEPS,
+    MAX_STUDIO_SEED,
     MAX_TV,
     SO_FAR,
     Recipe,
@@ -69,7 +69,7 @@ class Controls:
         self._steps = self._labeled(
             widgets.BoundedIntText, "Steps", "nst-steps", min=1, max=MAX_STEPS
         )
-        self._seed = self._labeled(widgets.BoundedIntText, "Seed", "nst-seed", max=MAX_SEED)
+        self._seed = self._labeled(widgets.BoundedIntText, "Seed", "nst-seed", max=MAX_STUDIO_SEED)
         self._device = self._labeled(widgets.Dropdown, "Device", "nst-device", options=devices())
         self._open = widgets.FileUpload(accept=".png", description="Open a saved picture")
         self._open.layout.width = "auto"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+import torch
 from torch import Tensor
 
 from nst_utils.app.page import data_url, to_jpeg, wide
-from nst_utils.images.files import load_image, resize, samples, to_pil
+from nst_utils.images.files import load_image, resize, to_pil
+from nst_utils.images.names import samples
 
 _THUMBNAIL = 96  # pixels
 _LARGEST = 2048  # pixels; what is uploaded is kept in memory
@@ -47,7 +50,7 @@ def _thumbnail(picture: Tensor) -> str:
 
 @cache
 def _bundled_thumbnail(name: str) -> str:
-    return _thumbnail(load_image(name, _THUMBNAIL))
+    return _thumbnail(load_image(samples()[name].path, _THUMBNAIL))
 
 
 class PictureChoice:
@@ -114,10 +117,15 @@ class PictureChoice:
         """Whether that picture can be chosen."""
         return name in self._thumbnails
 
-    def _own_name(self, name: str) -> str:
-        """The name, or with a number where another choice has another picture of that name."""
+    def _own_name(self, name: str, picture: Tensor) -> str:
+        """The file's name without folders; with a number where another picture is called so.
+
+        The bundled ones too: a recipe, which holds names alone, would bring those back.
+        """
+        name = re.split(r"[/\\]", name)[-1].strip() or "picture"
+        name = name.encode(errors="replace").decode()  # half characters are in no recipe
         path, number = Path(name), 1
-        while name in self._uploaded and not self.has(name):
+        while name in samples() or not torch.equal(self._uploaded.get(name, picture), picture):
             number += 1
             name = f"{path.stem}-{number}{path.suffix}"
         return name
@@ -129,8 +137,9 @@ class PictureChoice:
             except (ValueError, OSError) as error:
                 self._say(f"Not taken: {error}.")
                 continue
-            name = self._own_name(name)
-            self._uploaded[name] = resize(picture, min(_LARGEST, max(picture.shape[2:])))
+            kept = resize(picture, min(_LARGEST, max(picture.shape[2:])))
+            name = self._own_name(name, kept)
+            self._uploaded[name] = kept
             self._thumbnails[name] = _thumbnail(picture)
             self._show()
             self.radio.value = name

@@ -20,18 +20,22 @@ from torch import Tensor
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
 from nst_utils.experiments.presets import preset
-from nst_utils.images.decoding import reason
+from nst_utils.experiments.style_transfer import CONTENT_LAYERS, CONTENT_WEIGHT
 from nst_utils.images.files import load_image, resize, to_pil
+from nst_utils.images.names import samples
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Weighting
 from nst_utils.optimize.results import Callback, Result
+from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
+from nst_utils.support.messages import one_line
 from nst_utils.support.quick import quick_size
 
 KEYWORD = "nst_utils recipe"  # of the text in a PNG
 MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
-# The limits of the studio's controls; of alpha/beta, as powers of 10.
-LEAST_RATIO, MAX_RATIO, MAX_FACTOR, MAX_TV, MAX_STEPS, MAX_SEED = -6, 4, 10, 1e9, 100_000, 2**31
+# The limits of the studio's controls, not of what can be run; of alpha/beta, as powers of 10.
+LEAST_RATIO, MAX_RATIO, MAX_FACTOR = -6, 4, 10
+MAX_TV, MAX_STEPS, MAX_STUDIO_SEED = 1e9, 100_000, 2**31
 SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
 
 
@@ -40,7 +44,7 @@ class Recipe:
     """The settings of one picture.
 
     Attributes:
-        content, style: names of pictures.
+        content, style: names of pictures: bundled, or given beside the recipe.
         preset: whose settings hold where nothing else is said (see
             :mod:`nst_utils.experiments.presets`).
         size: longest side in pixels, of both.
@@ -55,12 +59,12 @@ class Recipe:
     style: str = "great-wave"
     preset: str = "paper"
     size: int = 256
-    ratio: float = 5e-2
+    ratio: float = CONTENT_WEIGHT
     factors: Mapping[str, float] = field(default_factory=dict)
-    content_layer: str = "conv4_2"
+    content_layer: str = CONTENT_LAYERS[0]
     init: str = "noise"
     tv_weight: float = 0.0
-    steps: int = 300
+    steps: int = Settings.steps
     seed: int = 0
     device: str = "auto"
 
@@ -81,7 +85,7 @@ class Recipe:
         checks.one_of("start", self.init, (*INITS, SO_FAR))
         _check_number("tv_weight", self.tv_weight, 0, MAX_TV)
         checks.count("steps", self.steps, 1, MAX_STEPS)
-        checks.count("seed", self.seed, 0, MAX_SEED)
+        checks.count("seed", self.seed, 0, MAX_STUDIO_SEED)
         checks.one_of("device", self.device.partition(":")[0], ("auto", "cpu", "cuda", "mps"))
 
     @property
@@ -110,7 +114,9 @@ class Recipe:
         """A picture in the size that is used; ``pictures`` are those that are not bundled."""
         if name in pictures:
             return resize(pictures[name], quick_size(self.size))
-        return load_image(name, self.size)
+        if name not in samples():
+            raise ValueError(f"the picture {name} is not here; give it among the pictures")
+        return load_image(samples()[name].path, self.size)  # not a file that is called so
 
     def network(self) -> Network:
         """The preset's network, on the device; the last two are kept."""
@@ -178,7 +184,7 @@ def from_json(text: str) -> Recipe:
         known = {each.name for each in fields(Recipe)}
         return replace(Recipe(), **{k: v for k, v in values.items() if k in known})
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"its settings cannot be used ({reason(error)})") from None
+        raise ValueError(f"its settings cannot be used ({one_line(error)})") from None
 
 
 def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:

@@ -132,7 +132,7 @@ class Session:
             # The frames of the failed run hold its memory, which the next one may need.
             traceback.clear_frames(error.__traceback__)
             self.error = error.with_traceback(None)
-            self.message = checks.explain(error, options=False) or (
+            self.message = checks.explain(error) or (
                 f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
                 "please report it"
             )

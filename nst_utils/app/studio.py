@@ -71,7 +71,7 @@ class Studio:
     def __init__(self, recipe: Recipe, blocking: bool) -> None:
         self.recipe = self._running = recipe
         self.image: Tensor | None = None
-        self._photo = self._painting = torch.zeros(1, 3, 1, 1)
+        self._photo = self._painting = torch.zeros(1, 3, 1, 1, device="cpu")
         self.session: Session | None = None
         self._blocking = blocking
         self._film_steps: set[int] = set()

@@ -5,13 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
-from nst_utils.networks.architectures import ARCHITECTURES
-from nst_utils.networks.network import check_layers
-from nst_utils.optimize.loop import check_learning_rate
 from nst_utils.support import checks
-
-# Whether a network has a layer shows when it is known which network it is.
-_ALL_LAYERS = tuple(dict.fromkeys(x for each in ARCHITECTURES.values() for x in each.layers))
 
 
 def whole(least: int, most: int = 10**9) -> Callable[[str], int]:
@@ -42,12 +36,8 @@ def weights(text: str) -> list[float]:
 
 
 def layers(text: str) -> list[str]:
-    """Layer names separated by commas: ``conv1_1,conv2_1``."""
-    try:
-        names = [name.strip() for name in text.split(",") if name.strip()]
-        return check_layers(names, known=_ALL_LAYERS)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
+    """Layer names separated by commas: ``conv1_1,conv2_1``. Each network has its own."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def layer_sets(text: str) -> list[list[str]]:
@@ -66,4 +56,4 @@ def learning_rate(text: str) -> float | dict[int, float]:
         if not colon:
             raise ArgumentTypeError(f"must be RATE or RATE,STEP:RATE, got '{text}'")
         rates[whole(2)(step)] = weight(rate)
-    return check_learning_rate(rates)
+    return rates

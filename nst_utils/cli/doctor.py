@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from nst_utils.experiments.style_transfer import transfer
-from nst_utils.images.files import noise_image, samples
+from nst_utils.images.files import noise_image
+from nst_utils.images.names import samples
 from nst_utils.networks.builders import vgg19
 from nst_utils.support import checks
 

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 
+from nst_utils.experiments.defaults import INITS
 from nst_utils.images.files import noise_image, resize
 from nst_utils.memory import estimate
+from nst_utils.memory.step_down import WithinMemory
+from nst_utils.networks.architectures import VGG19_LAYERS, check_layers
 from nst_utils.networks.builders import vgg19
-from nst_utils.networks.network import Network, check_layers, on_device
-from nst_utils.networks.weights import VGG19_LAYERS
+from nst_utils.networks.network import Network, on_device
 from nst_utils.objective import tiles
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Painting, Row, check_mask
 from nst_utils.objective.table import Objective
 from nst_utils.support import checks
 
-INITS = ("noise", "content", "style")
+# Names of layers, or the weight of each.
+Layers = Sequence[str] | Mapping[str, float]
 
 
-def make_objective(
+MakeObjective = Callable[[Sequence[Row]], Objective]
+
+
+def objective_maker(
     net: Network | None,
     rows: Sequence[Row],
     device: str,
     *,
     size: Sequence[int],
-    optimizer: str = "lbfgs",
-    tile: int | None = None,
-    **formulas: Any,
-) -> Objective:
-    """The table on the device where the work is to be done, if it will fit into memory.
+    optimizer: str,
+    tile: int | None,
+    formulas: Formulas = Formulas(),
+) -> MakeObjective:
+    """What makes the table of rows, on the device where the work is to be done.
 
     Args:
-        net, rows, device, optimizer, tile: as the user gave them.
-        size: (height, width) of the pictures that are made.
-        formulas: as for :class:`nst_utils.objective.table.Objective`.
+        net, device, optimizer, tile: as the user gave them.
+        rows: the largest that it will be asked for. size: (height, width) of their pictures.
+        formulas: the readings of the equations.
 
     Raises:
         ValueError: a run will need more memory than there is; a bad setting.
@@ -46,7 +54,7 @@ def make_objective(
     net = on_device(vgg19() if net is None else net, checks.device(device))
     tiles.check(net.architecture, tile)
     estimate.check_fits(net, rows, (size[0], size[1]), optimizer, tile)
-    return Objective(net, rows, tile=tile, may_move=device == "auto", **formulas)
+    return partial(WithinMemory, net, formulas=formulas, tile=tile, may_move=device == "auto")
 
 
 def known_layers(net: object) -> tuple[str, ...]:
@@ -73,7 +81,7 @@ def style_parts(
             :func:`nst_utils.experiments.style_transfer.transfer`.
         size: (height, width) of the picture to be made.
     """
-    pictures = [checks.one_image("style", each) for each in as_list(style)]
+    pictures = [checks.one_image("style", each) for each in as_list("style", style)]
     if blend is not None and masks is not None:
         raise ValueError("style_blend and masks cannot be combined; leave one of them out")
     if style_masks is not None and masks is None:
@@ -110,9 +118,9 @@ def _blended(pictures: list[Tensor], shares: list[Any]) -> list[Painting]:
 
 
 def _as_share_lists(blend: Any) -> list[list[Any]]:
-    shares = as_list(blend)
+    shares = as_list("style_blend", blend)
     several = any(checks.is_several(share) for share in shares)
-    return [as_list(each) for each in shares] if several else [shares]
+    return [as_list("style_blend", each) for each in shares] if several else [shares]
 
 
 def _same_number(what: str, values: Sequence[Any], pictures: Sequence[Tensor]) -> None:
@@ -124,12 +132,24 @@ def _same_number(what: str, values: Sequence[Any], pictures: Sequence[Tensor]) -
         )
 
 
-def style_table(layers: Sequence[str], weights: Sequence[float] | None) -> dict[str, float]:
-    """Layer -> w_l of eq. 5."""
+def content_table(layers: Layers) -> dict[str, float]:
+    """Layer -> weight in the sum over layers, 1 where none is given."""
+    return dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
+
+
+def style_table(layers: Layers, weights: Sequence[float] | None) -> dict[str, float]:
+    """Layer -> w_l of eq. 5, all alike where none are given."""
+    if isinstance(layers, Mapping):
+        if weights is not None:
+            raise ValueError(
+                "style_layers has weights already; leave style_layer_weights out, or give "
+                "style_layers as a list"
+            )
+        return dict(layers)
     if weights is None:
         return {layer: 1 / len(layers) for layer in layers}
     one_tensor = isinstance(weights, Tensor) and weights.ndim == 1
-    weights = list(weights) if one_tensor else as_list(weights)
+    weights = list(weights) if one_tensor else as_list("style_layer_weights", weights)
     if len(weights) != len(layers):
         raise ValueError(
             f"style_layer_weights has {len(weights)} values for {len(layers)} style layers; "
@@ -159,21 +179,37 @@ def _on_cpu(picture: Tensor) -> Tensor:
     return picture.detach().to("cpu", torch.float32)
 
 
-def as_list(value: Any) -> list[Any]:
+def as_list(what: str, value: Any) -> list[Any]:
     """A list of the values; of one where it is a single value."""
+    if isinstance(value, (Mapping, Set)):
+        raise ValueError(
+            f"{what} must be one value or a list of them, got {checks.shown(value)}, which has no "
+            "order; give a list"
+        )
     return list(value) if checks.is_several(value) else [value]
 
 
-def as_layer_lists(what: str, layers: Any, known: Sequence[str]) -> list[list[str]]:
-    """A list of layer names, or of such lists, as the latter; ``known`` are the network's."""
-    if isinstance(layers, str):
-        return [check_layers(layers, known=known)]
+def as_layer_lists(what: str, layers: Any, known: Sequence[str]) -> list[Layers]:
+    """Layer names, a dictionary of their weights, or a list of either, as the latter.
+
+    ``known`` are the network's layers.
+    """
+    if isinstance(layers, (str, Mapping)):
+        return [as_layers(layers, known)]
     if not checks.is_several(layers):
         raise ValueError(f"{what} must be a list of names, got {checks.shown(layers)}")
     layers = list(layers)
     if any(isinstance(layer, str) for layer in layers):
-        return [check_layers(layers, known=known)]
-    return [check_layers(each, known=known) for each in layers]
+        return [as_layers(layers, known)]
+    return [as_layers(each, known) for each in layers]
+
+
+def as_layers(layers: Any, known: Sequence[str]) -> Layers:
+    """Names that the network has, with their weights where it is a dictionary."""
+    if not isinstance(layers, Mapping):
+        return check_layers(layers, known=known)
+    pairs = zip(check_layers(list(layers), known=known), layers.values(), strict=True)
+    return {name: checks.weight(f"the weight of {name}", value) for name, value in pairs}
 
 
 def broadcast(**options: list[Any]) -> list[dict[str, Any]]:

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from nst_utils.experiments.style_transfer import (
-    CONTENT_LAYERS,
-    CONTENT_WEIGHT,
-    STYLE_LAYERS,
-    transfer,
-)
+from nst_utils.experiments.defaults import CONTENT_LAYERS, CONTENT_WEIGHT, STYLE_LAYERS
 from nst_utils.networks.architectures import ARCHITECTURES
-from nst_utils.networks.builders import NETWORKS
-from nst_utils.networks.network import Network
-from nst_utils.optimize.results import Result
+from nst_utils.objective.formulas import Formulas
+from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
+
+if TYPE_CHECKING:  # settings alone are read without torch
+    from torch import Tensor
+
+    from nst_utils.networks.network import Network
+    from nst_utils.optimize.results import Result
 
 _OF_NETWORK = ("weights", "pooling", "normalized", "precision")
 
@@ -66,7 +64,7 @@ class Preset:
         network = overrides.get("network", self.network)
         if network != self.network:
             settings["weights"] = "bundled" if network == "vgg19" else "torchvision"
-            settings["normalized"] &= ARCHITECTURES[network].pool_side == 2
+            settings["normalized"] &= ARCHITECTURES[network].can_be_normalized
         return settings | {k: v for k, v in overrides.items() if k in _OF_NETWORK}
 
     def transfer_settings(self, **overrides: Any) -> dict[str, Any]:
@@ -76,10 +74,14 @@ class Preset:
         settings = {name: getattr(self, name) for name in names}
         if "style_layers" in overrides:  # the weights belong to the preset's own layers
             settings["style_layer_weights"] = None
+        if overrides.get("optimizer", self.optimizer) != self.optimizer:  # so does the rate
+            settings["learning_rate"] = Settings.learning_rate
         return settings | {k: v for k, v in overrides.items() if k not in others}
 
     def build_network(self, **overrides: Any) -> Network:
         """The network; raises as its builder does (see :mod:`nst_utils.networks.builders`)."""
+        from nst_utils.networks.builders import NETWORKS
+
         name = checks.one_of("network", overrides.get("network", self.network), tuple(NETWORKS))
         return NETWORKS[name](**self.network_settings(**overrides))
 
@@ -100,6 +102,8 @@ class Preset:
             content, style, net: as there; by default the preset's own network.
             overrides: arguments of ``transfer`` or of the network's builder, or ``network``.
         """
+        from nst_utils.experiments.style_transfer import transfer
+
         if net is None:
             net = self.build_network(**overrides)
         return transfer(content, style, net=net, **self.transfer_settings(**overrides))
@@ -122,14 +126,14 @@ PRESETS = {
         style_layer_weights=None,  # section 3: w_l = 1/5
         content_weight=CONTENT_WEIGHT,  # ours; figure 3: 1e-3 (B), 8e-4, 5e-3, 5e-4, 5e-4
         style_weight=1.0,
-        content_reduction="mean",  # ours: eq. 1 prints the sum; see losses.content_loss
-        style_reduction="paper",  # eq. 4
+        content_reduction=Formulas.content_reduction,  # ours: see losses.content_loss
+        style_reduction=Formulas.style_reduction,  # eq. 4
         tv_weight=0.0,  # section 2: no image prior
-        tv_power=2,
+        tv_power=Formulas.tv_power,
         init="noise",  # section 3.3: white noise, except where said
-        optimizer="lbfgs",  # section 2
-        learning_rate=0.02,  # of Adam, which the paper does not use
-        steps=300,  # ours: the paper gives no number; the loss is nearly flat by then
+        optimizer=Settings.optimizer,  # section 2
+        learning_rate=Settings.learning_rate,  # of Adam, which the paper does not use
+        steps=Settings.steps,  # ours: the paper gives no number
     ),
     # github.com/KimRass/Gatys-et-al.-2016: main.py, config.py and README.
     "kimrass": Preset(

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from torch import Tensor
 
-from nst_utils.experiments.arguments import known_layers, make_objective, start_picture, style_table
-from nst_utils.images.files import resize
-from nst_utils.networks.network import Network, check_layers
-from nst_utils.objective.rows import Row
-from nst_utils.optimize.loop import check_settings, minimize
-from nst_utils.optimize.results import Result, plain_settings
-from nst_utils.support import checks
-
-RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
-STYLE_LAYER_SETS = tuple(
-    ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")[:depth] for depth in range(1, 6)
+from nst_utils.experiments.arguments import (
+    Layers,
+    as_layers,
+    known_layers,
+    objective_maker,
+    start_picture,
+    style_table,
 )
+from nst_utils.experiments.defaults import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
+from nst_utils.images.files import resize
+from nst_utils.networks.architectures import check_layers
+from nst_utils.networks.network import Network
+from nst_utils.objective.formulas import Formulas
+from nst_utils.objective.rows import Row
+from nst_utils.optimize.loop import minimize
+from nst_utils.optimize.results import Callback, Result, listed, plain_settings
+from nst_utils.optimize.settings import LearningRate, Settings
+from nst_utils.support import checks
+from nst_utils.support.neutral import neutral
 
 
+@neutral()
 def reconstruct_content(
     image: Tensor,
     layers: Sequence[str] = RECONSTRUCTION_LAYERS,
     *,
     net: Network | None = None,
-    content_reduction: str = "mean",
+    content_reduction: str = Formulas.content_reduction,
     init: str | Tensor = "noise",
     seed: int = 0,
     device: str = "auto",
     tile: int | None = None,
-    **run: Any,
+    steps: int = Settings.steps,
+    optimizer: str = Settings.optimizer,
+    learning_rate: LearningRate = Settings.learning_rate,
+    tolerance: float | None = Settings.tolerance,
+    exact: bool = Settings.exact,
+    callback: Callback | None = None,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> Result:
     """Figure 1, top: what each layer still knows of a photograph.
 
@@ -41,37 +56,48 @@ def reconstruct_content(
     Args:
         image: (1, 3, H, W), RGB, 0..1.
         layers: by name; one picture each.
-        net, content_reduction, seed, device, tile: as for
-            :func:`nst_utils.transfer`.
+        net, content_reduction, seed, device, tile: as for :func:`nst_utils.transfer`.
         init: ``"noise"``, or a picture (1, 3, H, W) to start from.
-        run: ``steps``, ``optimizer``, ... of :func:`nst_utils.optimize.loop.minimize`.
+        steps, optimizer, learning_rate, tolerance, exact, callback, progress, checkpoint: see
+            :func:`nst_utils.minimize`.
 
     Raises:
         ValueError: as :func:`nst_utils.transfer`.
     """
-    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
-    check_settings(**run)
+    (layers,) = listed(layers)
+    settings = plain_settings(locals())
+    how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    checks.function("callback", callback)
     checks.one_image("image", image)
     rows = [
         Row(content=image, content_layers={layer: 1.0}, content_weight=1.0)
         for layer in check_layers(layers, known=known_layers(net))
     ]
     start = start_picture(init, image, image, seed).repeat(len(rows), 1, 1, 1)
-    objective = make_objective(
+    make_objective = objective_maker(
         net,
         rows,
         device,
         size=start.shape[2:],
-        optimizer=run.get("optimizer", "lbfgs"),
+        optimizer=optimizer,
         tile=tile,
-        content_reduction=content_reduction,
+        formulas=Formulas(content_reduction=content_reduction),
     )
-    return minimize(objective, start, settings=settings, **run)
+    return minimize(
+        make_objective(rows),
+        start,
+        **vars(how),
+        callback=callback,
+        progress=progress,
+        checkpoint=checkpoint,
+        settings=settings,
+    )
 
 
+@neutral()
 def reconstruct_style(
     image: Tensor,
-    layer_sets: Sequence[Sequence[str]] = STYLE_LAYER_SETS,
+    layer_sets: Sequence[Layers] = STYLE_LAYER_SETS,
     *,
     net: Network | None = None,
     size: tuple[int, int] | None = None,
@@ -79,8 +105,14 @@ def reconstruct_style(
     seed: int = 0,
     device: str = "auto",
     tile: int | None = None,
+    steps: int = Settings.steps,
+    optimizer: str = Settings.optimizer,
+    learning_rate: LearningRate = Settings.learning_rate,
+    tolerance: float | None = Settings.tolerance,
     exact: bool = True,
-    **run: Any,
+    callback: Callback | None = None,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
 ) -> Result:
     """Figure 1, bottom: what the Gram matrices of some layers know of a painting.
 
@@ -89,31 +121,41 @@ def reconstruct_style(
 
     Args:
         image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
-        layer_sets: lists of layer names; one picture each.
+        layer_sets: lists of layer names, or dictionaries with their weights; one picture each.
         size: (height, width) of the pictures; by default that of ``image``.
-        net, seed, device, tile: as for
-            :func:`nst_utils.transfer`.
+        net, seed, device, tile: as for :func:`nst_utils.transfer`.
         exact: plain L-BFGS, because :mod:`nst_utils.optimize.curvature`, where no layer holds the
             place of things, lays the colors down in a few large stains.
         init: ``"noise"``, or a picture (1, 3, H, W) to start from.
-        run: ``steps``, ``optimizer``, ... of :func:`nst_utils.optimize.loop.minimize`.
+        steps, optimizer, learning_rate, tolerance, callback, progress, checkpoint: see
+            :func:`nst_utils.minimize`.
 
     Raises:
         ValueError: as :func:`nst_utils.transfer`.
     """
-    settings = plain_settings({k: v for k, v in locals().items() if k != "run"} | run)
-    check_settings(**run, exact=exact)
+    (layer_sets,) = listed(layer_sets)
+    settings = plain_settings(locals())
+    how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    checks.function("callback", callback)
     checks.one_image("image", image)
-    layer_sets = list(layer_sets) if checks.is_several(layer_sets) else []
+    several = checks.is_several(layer_sets) and not isinstance(layer_sets, Mapping)
+    layer_sets = list(layer_sets) if several else []
     if not layer_sets or any(isinstance(layers, str) for layers in layer_sets):
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     known = known_layers(net)
-    tables = [style_table(check_layers(layers, known=known), None) for layers in layer_sets]
+    tables = [style_table(as_layers(layers, known), None) for layers in layer_sets]
     rows = [Row(style=image, style_layers=table, style_weight=1.0) for table in tables]
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
-    optimizer = run.get("optimizer", "lbfgs")
-    objective = make_objective(
+    make_objective = objective_maker(
         net, rows, device, size=start.shape[2:], optimizer=optimizer, tile=tile
     )
-    return minimize(objective, start, exact=exact, settings=settings, **run)
+    return minimize(
+        make_objective(rows),
+        start,
+        **vars(how),
+        callback=callback,
+        progress=progress,
+        checkpoint=checkpoint,
+        settings=settings,
+    )

@@ -15,37 +15,41 @@ import torch
 from torch import Tensor
 
 from nst_utils.experiments.arguments import (
+    Layers,
     as_layer_lists,
     as_list,
     broadcast,
+    content_table,
     known_layers,
-    make_objective,
+    objective_maker,
     start_picture,
     style_parts,
     style_table,
 )
-from nst_utils.images.color import (
+from nst_utils.experiments.defaults import (
+    CONTENT_LAYERS,
+    CONTENT_WEIGHT,
     PRESERVE_COLORS,
+    STYLE_LAYERS,
+)
+from nst_utils.images.color import (
     luminance,
     match_color,
     match_luminance,
     with_color_of,
 )
 from nst_utils.networks.network import Network
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.optimize.coarse_to_fine import coarse_levels
-from nst_utils.optimize.loop import LearningRate, check_settings, minimize
-from nst_utils.optimize.results import Callback, Result, plain_settings
+from nst_utils.optimize.loop import minimize
+from nst_utils.optimize.results import Callback, Result, listed, plain_settings
+from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
-
-# Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
-CONTENT_LAYERS = ("conv4_2",)
-STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-# Paper: alpha/beta from 5e-4 to 5e-3 in figure 3. Here: 5e-2, because with the mean of equation 1
-# the photograph shows later (benchmarks/README.md): at 1e-3 hardly anything of it is left.
-CONTENT_WEIGHT = 5e-2
+from nst_utils.support.neutral import neutral
 
 
+@neutral()
 def transfer(
     content: Tensor,
     style: Tensor | Sequence[Tensor],
@@ -53,23 +57,23 @@ def transfer(
     net: Network | None = None,
     content_weight: float | Sequence[float] = CONTENT_WEIGHT,
     style_weight: float | Sequence[float] = 1.0,
-    content_layers: Sequence[str] | Sequence[Sequence[str]] = CONTENT_LAYERS,
-    style_layers: Sequence[str] | Sequence[Sequence[str]] = STYLE_LAYERS,
+    content_layers: Layers | Sequence[Layers] = CONTENT_LAYERS,
+    style_layers: Layers | Sequence[Layers] = STYLE_LAYERS,
     style_layer_weights: Sequence[float] | None = None,
-    content_reduction: str = "mean",
-    style_reduction: str = "paper",
+    content_reduction: str = Formulas.content_reduction,
+    style_reduction: str = Formulas.style_reduction,
     tv_weight: float | Sequence[float] = 0.0,
-    tv_power: int = 2,
+    tv_power: int = Formulas.tv_power,
     style_blend: Sequence[float] | Sequence[Sequence[float]] | None = None,
     masks: Sequence[Tensor] | None = None,
     style_masks: Sequence[Tensor | None] | None = None,
     preserve_color: str | None = None,
     init: str | Tensor | Sequence[str | Tensor] = "noise",
-    steps: int = 300,
-    optimizer: str = "lbfgs",
-    learning_rate: LearningRate = 0.02,
-    tolerance: float | None = None,
-    exact: bool = False,
+    steps: int = Settings.steps,
+    optimizer: str = Settings.optimizer,
+    learning_rate: LearningRate = Settings.learning_rate,
+    tolerance: float | None = Settings.tolerance,
+    exact: bool = Settings.exact,
     seed: int | Sequence[int] = 0,
     device: str = "auto",
     tile: int | None = None,
@@ -87,7 +91,7 @@ def transfer(
             strokes. Several make several pictures, or one with ``style_blend`` or ``masks``.
         net: by default :func:`nst_utils.vgg19`, the paper's; copied if on another device.
         content_weight: alpha. style_weight: beta. Only their ratio matters to the picture.
-        content_layers, style_layers: by name.
+        content_layers, style_layers: by name, or with the weight of each: ``{"conv1_1": 0.01}``.
         style_layer_weights: w_l for each style layer; by default 1 / number of layers.
         content_reduction: ``"mean"`` or ``"sum"`` of eq. 1 (see
             :func:`nst_utils.losses.content_loss`).
@@ -117,26 +121,32 @@ def transfer(
             there is (see :mod:`nst_utils.memory.estimate`); the message says what to do.
         MemoryError: memory ran out before the first step, however little was done at a time.
     """
+    content_weight, style_weight, tv_weight = listed(content_weight, style_weight, tv_weight)
+    style, content_layers, style_layers = listed(style, content_layers, style_layers)
+    style_layer_weights, style_blend = listed(style_layer_weights, style_blend)
+    masks, style_masks, init, seed = listed(masks, style_masks, init, seed)
     settings = plain_settings(locals())
-    check_settings(steps, optimizer, learning_rate, tolerance, exact, callback)
+    how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    formulas = Formulas(content_reduction, style_reduction, tv_power)
+    checks.function("callback", callback)
     photograph = checks.one_image("content", content)
     content, style, recolor = _colors(photograph, style, preserve_color)
     known = known_layers(net)
     table = broadcast(
-        content_weight=as_list(content_weight),
-        style_weight=as_list(style_weight),
-        tv_weight=as_list(tv_weight),
+        content_weight=as_list("content_weight", content_weight),
+        style_weight=as_list("style_weight", style_weight),
+        tv_weight=as_list("tv_weight", tv_weight),
         style=style_parts(style, style_blend, masks, style_masks, photograph.shape[2:]),
         content_layers=as_layer_lists("content_layers", content_layers, known),
         style_layers=as_layer_lists("style_layers", style_layers, known),
-        init=as_list(init),
-        seed=as_list(seed),
+        init=as_list("init", init),
+        seed=as_list("seed", seed),
     )
     rows = [
         Row(
             content=content,
             style=row["style"],
-            content_layers=dict.fromkeys(row["content_layers"], 1.0),
+            content_layers=content_table(row["content_layers"]),
             style_layers=style_table(row["style_layers"], style_layer_weights),
             content_weight=checks.weight("content_weight", row["content_weight"]),
             style_weight=checks.weight("style_weight", row["style_weight"]),
@@ -144,33 +154,25 @@ def transfer(
         )
         for row in table
     ]
+    if tv_power != Formulas.tv_power and not any(row.tv_weight for row in rows):
+        raise ValueError("tv_power changes nothing without a tv_weight; give one, or leave it out")
     starts = [
         start_picture(row["init"], content, row["style"][0].picture, row["seed"]) for row in table
     ]
-    formulas = {
-        "content_reduction": content_reduction,
-        "style_reduction": style_reduction,
-        "tv_power": tv_power,
-    }
     size = content.shape[2:]
-    objective = make_objective(
-        net, rows, device, size=size, optimizer=optimizer, tile=tile, **formulas
+    make_objective = objective_maker(
+        net, rows, device, size=size, optimizer=optimizer, tile=tile, formulas=formulas
     )
+    objective = make_objective(rows)
     coarse = []
     # A picture to start from has its large shapes already; Adam is run as others run it.
     from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
     if from_noise and optimizer == "lbfgs" and not exact:
-        coarse = coarse_levels(
-            objective.net, rows, size, tile=tile, may_move=device == "auto", **formulas
-        )
+        coarse = coarse_levels(objective.net, rows, size, make_objective)
     result = minimize(
         objective,
         torch.cat(starts),
-        steps=steps,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        tolerance=tolerance,
-        exact=exact,
+        **vars(how),
         coarse=coarse,
         callback=_recolored(callback, recolor),
         progress=progress,
@@ -189,7 +191,7 @@ def _colors(photograph: Tensor, style: Any, preserve: str | None) -> tuple[Tenso
     if preserve is None:
         return photograph, style, lambda image: image
     checks.one_of("preserve_color", preserve, PRESERVE_COLORS)
-    paintings = [checks.one_image("style", each) for each in as_list(style)]
+    paintings = [checks.one_image("style", each) for each in as_list("style", style)]
     if preserve == "statistics":
         return (
             photograph,

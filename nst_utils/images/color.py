@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-PRESERVE_COLORS = ("luminance", "statistics")
+from nst_utils.support.neutral import neutral
 
 # Rec. 601, as in the YIQ space that the authors use: the brightness of red, green and blue.
 _BRIGHTNESS = (0.299, 0.587, 0.114)
@@ -49,6 +49,7 @@ def with_color_of(image: Tensor, content: Tensor) -> Tensor:
     return (content + luminance(image) - luminance(content)).clamp(0, 1)
 
 
+@neutral()
 def match_color(style: Tensor, content: Tensor) -> Tensor:
     """The painting with the photograph's mean color and color covariance.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from PIL import Image, ImageCms
 from torch import Tensor
 from torch.nn import functional as fn
 
+# What a picture is made as, whatever torch's defaults are set to.
+FLOATS: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 _STRIP = 2**20  # pixels
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -31,14 +33,14 @@ def to_tensor(strips: Strips, target: tuple[int, int]) -> Tensor:
     """(1, 3, H, W) float32, 0..1, scaled to ``target`` = (H, W). Uses the strips up."""
     end = height = sum(len(strip) for strip in strips.rows)
     width = strips.rows[0].shape[1]
-    image = torch.empty(1, 3, height, target[1])
+    image = torch.empty(1, 3, height, target[1], **FLOATS)
     while strips.rows:  # from the last on, so that the memory behind it is returned
         strip = strips.rows.pop()
         part = image[:, :, end - len(strip) : end]
         if width == target[1]:
             _to_unit(strip, strips.top_value, part)
         else:
-            wide = torch.empty(1, 3, len(strip), width)
+            wide = torch.empty(1, 3, len(strip), width, **FLOATS)
             _to_unit(strip, strips.top_value, wide)
             part.copy_(scale(wide, (len(strip), target[1])))
         end -= len(strip)

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nst_utils.images import hostile
+from nst_utils.support.messages import one_line
 
 # What is larger is refused before it is unpacked: a decompression bomb is a small file that says it
 # is a huge picture. 10000 x 10000 passes; as float32 that is 1.2 GB.
@@ -77,13 +78,8 @@ def _decode(file: BinaryIO, name: object) -> Image.Image:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
         raise ValueError(
-            f"{name} is damaged ({reason(error)}); save or download it again"
+            f"{name} is damaged ({one_line(error)}); save or download it again"
         ) from None
-
-
-def reason(error: BaseException) -> str:
-    """What an error says, in one line that is not too long; its type if it says nothing."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _length(file: BinaryIO, name: object) -> int:

@@ -1,10 +1,7 @@
-"""Pictures: files <-> float32 tensors (B, 3, H, W), RGB, 0..1; noise; the bundled samples."""
+"""Pictures: files <-> float32 tensors (B, 3, H, W), RGB, 0..1; and noise."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,54 +9,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nst_utils.images.conversion import scale, to_strips, to_tensor
-from nst_utils.images.decoding import MAX_PIXELS, open_picture, reason
+from nst_utils.images.conversion import FLOATS, scale, to_strips, to_tensor
+from nst_utils.images.decoding import MAX_PIXELS, open_picture
+from nst_utils.images.names import MAX_SEED, check_output, find_picture, output_format
 from nst_utils.support import checks
-from nst_utils.support.paths import check_writable, data_file, user_path, write_whole
+from nst_utils.support.messages import one_line
+from nst_utils.support.neutral import neutral
+from nst_utils.support.paths import write_whole
 from nst_utils.support.quick import quick_size
 
-Source = str | Path | BinaryIO
-MAX_SEED = 2**64 - 1
-OUTPUT_FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-}
 
-
-@dataclass(frozen=True)
-class Sample:
-    """A bundled picture and where it comes from; ``file`` is relative to ``data/``."""
-
-    name: str
-    kind: str  # content, style or photoreal
-    file: str
-    title: str
-    author: str
-    year: str
-    source: str
-    license: str
-    credit: str
-    width: int
-    height: int
-    sha256: str
-
-    @property
-    def path(self) -> Path:
-        return data_file(self.file)
-
-
-@lru_cache(maxsize=1)
-def samples() -> dict[str, Sample]:
-    """The bundled pictures by name: ``samples()["chenonceau"].author``."""
-    records = json.loads(data_file("catalog.json").read_text(encoding="utf-8"))
-    return {record["name"]: Sample(**record) for record in records}
-
-
+@neutral()
 def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None) -> Tensor:
     """Load a picture, upright and in RGB whatever its file holds.
 
@@ -84,7 +44,7 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
     """
     if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
-    file = _find(source) if isinstance(source, (str, Path)) else source
+    file = find_picture(source) if isinstance(source, (str, Path)) else source
     name = file if isinstance(file, Path) else getattr(file, "name", "the picture")
     picture = open_picture(file, name)
     if min(picture.size) < 2:
@@ -97,24 +57,11 @@ def load_image(source: str | Path | BinaryIO, size: int | tuple[int, int] | None
         return to_tensor(strips, target)
     except Exception as error:  # modes that Pillow cannot convert, too little memory
         raise ValueError(
-            f"{name} cannot be converted to RGB ({reason(error)}); save it as PNG"
+            f"{name} cannot be converted to RGB ({one_line(error)}); save it as PNG"
         ) from None
 
 
-def _find(source: str | Path) -> Path:
-    path = user_path(source)
-    if path.exists() and not path.is_dir():
-        return path
-    if str(source) in samples():
-        return samples()[str(source)].path
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a picture file in it")
-    if path.suffix or len(path.parts) > 1:
-        raise FileNotFoundError(f"there is no picture {path}; check the path")
-    known = checks.unknown("picture", source, samples())
-    raise FileNotFoundError(f"there is no file {path}, nor a bundled picture: {known}")
-
-
+@neutral()
 def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Scale (B, 3, H, W) to a longest side of ``size``, or to exactly ``(height, width)``.
 
@@ -147,24 +94,6 @@ def _target(own: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int
     return target
 
 
-def output_format(path: str | Path) -> str:
-    """Pillow's name for the file type of ``path``; ``ValueError`` for one that is not written."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in OUTPUT_FORMATS:
-        raise ValueError(
-            f"cannot write {Path(path).name}: its name must end in " + ", ".join(OUTPUT_FORMATS)
-        )
-    return OUTPUT_FORMATS[suffix]
-
-
-def check_output(path: str | Path) -> Path:
-    """Raise now what :func:`save_image` would raise after a long run; return the path."""
-    target = user_path(path)
-    output_format(target)
-    check_writable(target)
-    return target
-
-
 def to_pil(image: Tensor) -> Image.Image:
     """One picture as a PIL image; several, (B, 3, H, W), side by side with a white gap."""
     image = image.unsqueeze(0) if isinstance(image, Tensor) and image.ndim == 3 else image
@@ -194,7 +123,8 @@ def save_image(image: Tensor, path: str | Path) -> Path:
     return target
 
 
-def noise_image(height: int, width: int, seed: int = 0, std: float = 1 / 255) -> Tensor:
+@neutral()
+def noise_image(height: int, width: int, *, seed: int = 0, std: float = 1 / 255) -> Tensor:
     """White noise around middle gray: the paper's starting point.
 
     The default strength, one gray level, is that of the authors' code. Stronger noise does no good:
@@ -213,5 +143,5 @@ def noise_image(height: int, width: int, seed: int = 0, std: float = 1 / 255) ->
     width = checks.count("width", width, most=MAX_PIXELS // height)
     std = checks.weight("std", std)
     generator = torch.Generator("cpu").manual_seed(checks.count("seed", seed, 0, MAX_SEED))
-    noise = torch.randn(1, 3, height, width, generator=generator, device="cpu")
+    noise = torch.randn(1, 3, height, width, generator=generator, **FLOATS)
     return (0.5 + std * noise).clamp(0, 1)

@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import torch
 
 # A group without a limit has one of nearly 2^63 bytes.
 _NO_LIMIT = 2**60
 
 
-def available(device: torch.device) -> int | None:
-    """Bytes that can still be had on a device; ``None`` where that is not known."""
+def available(device: torch.device) -> int:
+    """Bytes that can still be had on a device."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    known = [*_of_machine(), *_of_process(), *_of_groups()]
-    return max(0, min(known)) if known else None
+    return max(0, min([psutil.virtual_memory().available, *_of_process(), *_of_groups()]))
 
 
-def _of_machine(root: Path = Path("/")) -> Iterator[int]:
-    """What the system would give without moving anything to a disk."""
-    fields = _kibibytes(root / "proc/meminfo")
-    if "MemAvailable" in fields:
-        yield fields["MemAvailable"]
-    else:  # macOS does not tell what is free; no run can take more than there is
-        try:
-            yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):
-            return
-
-
-def _of_process(root: Path = Path("/")) -> Iterator[int]:
+def _of_process() -> Iterator[int]:
     """Limits of this process (``ulimit -v`` and ``-d``), less what it has."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    process = psutil.Process()
+    if not hasattr(process, "rlimit"):  # macOS, Windows
         return
-    has = _kibibytes(root / "proc/self/status")
-    for limit, used in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
-        most, _ = resource.getrlimit(limit)
-        if most != resource.RLIM_INFINITY and used in has:
-            yield most - has[used]
+    has = process.memory_info()
+    for limit, used in ((psutil.RLIMIT_AS, has.vms), (psutil.RLIMIT_DATA, has.data)):
+        most, _ = process.rlimit(limit)
+        if most != psutil.RLIM_INFINITY:
+            yield most - used
 
 
 def _of_groups(root: Path = Path("/")) -> Iterator[int]:
@@ -75,12 +61,6 @@ def _of_group(folder: Path) -> Iterator[int]:
             # Files that were read lie in memory until it is wanted for something else.
             fields = (line.split() for line in _lines(folder / "memory.stat"))
             yield numbers[0] - numbers[1] + sum(int(n) for name, n in fields if name == cache)
-
-
-def _kibibytes(path: Path) -> dict[str, int]:
-    """name -> bytes, of lines such as ``MemAvailable:   2048 kB``."""
-    fields = (line.split() for line in _lines(path))
-    return {x[0].rstrip(":"): int(x[1]) * 1024 for x in fields if x[2:] == ["kB"]}
 
 
 def _lines(path: Path) -> list[str]:

@@ -6,8 +6,14 @@ response is always taken after the layer's ReLU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from nst_utils.support import checks
+
+POOLINGS = ("avg", "max")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -15,15 +21,16 @@ class Architecture:
     """A network without its numbers.
 
     Attributes:
-        name: as ``--network`` takes it, which is torchvision's name too.
+        name: torchvision's name, and that of its builder here.
         layers: whose responses can be asked for, from the picture on.
         shapes: convolution -> (filters, filters before, side of the kernel). In VGG a layer is one
             convolution; a SqueezeNet layer ``fireN`` has three.
         modules: convolution -> its name in torchvision's state dict (``features.21``).
         normalizations: convolution -> the name of the batch normalization after it, if any.
         pooled: layers that have a pooling before them.
-        pool_side: of its windows, which lie two positions apart.
         strides: layer -> how many pixels lie between two of its positions.
+        pool_side: of the windows of its poolings, which lie two positions apart.
+        border: pixels of each side that its first convolution leaves out, if it has no padding.
     """
 
     name: str
@@ -33,13 +40,29 @@ class Architecture:
     pooled: frozenset[str]
     strides: dict[str, int]
     pool_side: int = 2
+    border: int = 0
     normalizations: dict[str, str] = field(default_factory=dict)
+
+    def filters(self, layer: str) -> int:
+        """N_l, the number of a layer's filters."""
+        if layer in self.shapes:
+            return self.shapes[layer][0]
+        return self.shapes[f"{layer}.expand1x1"][0] + self.shapes[f"{layer}.expand3x3"][0]
 
     def size(self, layer: str, picture: Sequence[int]) -> tuple[int, int]:
         """(H_l, W_l) of a layer's responses to a picture of (height, width)."""
-        lost = 0 if self.pool_side == 2 else 1  # SqueezeNet's first convolution has no padding
-        height, width = ((side - lost) // self.strides[layer] for side in picture)
+        height, width = ((side - self.border) // self.strides[layer] for side in picture)
         return height, width
+
+    @property
+    def overlapping_pooling(self) -> bool:
+        """Whether the windows of its poolings overlap: then it cannot work in tiles."""
+        return self.pool_side > 2
+
+    @property
+    def can_be_normalized(self) -> bool:
+        """Whether each layer is one convolution of the layer before (section 2 of the paper)."""
+        return all(layer in self.shapes for layer in self.layers)
 
 
 # Filters of each of VGG's five blocks (Simonyan & Zisserman 2015, table 1).
@@ -106,7 +129,7 @@ def _squeezenet() -> Architecture:
         before = 2 * expanded
     pooled = frozenset({"fire2", "fire4", "fire6"})
     layers = tuple(strides)
-    return Architecture("squeezenet1_1", layers, shapes, modules, pooled, strides, pool_side=3)
+    return Architecture("squeezenet1_1", layers, shapes, modules, pooled, strides, 3, border=1)
 
 
 ARCHITECTURES = {
@@ -115,3 +138,30 @@ ARCHITECTURES = {
     "vgg19_bn": _vgg("vgg19_bn", (2, 2, 4, 4, 4), batch_norm=True),
     "squeezenet1_1": _squeezenet(),
 }
+VGG19_LAYERS = ARCHITECTURES["vgg19"].layers
+
+
+def check_layers(
+    layers: Sequence[str], unique: bool = True, known: Sequence[str] = VGG19_LAYERS
+) -> list[str]:
+    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
+
+    ``relu4_2``, as others call the response of ``conv4_2`` after its ReLU, is taken for that. With
+    ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
+    """
+    if isinstance(layers, str):
+        raise ValueError(f"layers must be a list of names, for instance [{checks.shown(layers)}]")
+    if not checks.is_several(layers) or isinstance(layers, Mapping):
+        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
+    names = [checks.one_of("layer", _as_convolution(layer), known) for layer in layers]
+    if unique and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"layer {twice} is named twice; name each layer once")
+    if not names:
+        example = known[len(known) // 2 + 1]  # of VGG-19, conv4_2
+        raise ValueError(f"no layer is named; name at least one, for instance '{example}'")
+    return names
+
+
+def _as_convolution(layer: object) -> object:
+    return re.sub(r"^relu(?=\d_\d$)", "conv", layer) if isinstance(layer, str) else layer

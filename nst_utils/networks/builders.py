@@ -8,10 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nst_utils.images.files import load_image, noise_image, samples
-from nst_utils.networks.network import POOLINGS, PRECISIONS, Network, mean_activations
+from nst_utils.images.files import load_image, noise_image
+from nst_utils.images.names import samples
+from nst_utils.networks.architectures import ARCHITECTURES, POOLINGS, PRECISIONS
+from nst_utils.networks.network import Network, mean_activations
 from nst_utils.networks.weights import load_weights
 from nst_utils.support import checks
+from nst_utils.support.neutral import neutral
 
 # Eq. 4 takes the fourth power of responses, of which float32 holds no larger ones.
 MAX_RESPONSE = 1e9
@@ -92,8 +95,6 @@ def squeezenet1_1(
     Its weights are not bundled (a download of 5 MB, or a file). The arguments are those of
     :func:`vgg19`; it cannot be normalized.
     """
-    if normalized:
-        raise ValueError("squeezenet1_1 cannot be normalized; leave normalized at False")
     return _build("squeezenet1_1", weights, pooling, normalized, precision, preprocessing)
 
 
@@ -105,6 +106,7 @@ NETWORKS = {
 }
 
 
+@neutral()
 def _build(
     name: str,
     weights: str | Path,
@@ -113,6 +115,8 @@ def _build(
     precision: str,
     preprocessing: str | None,
 ) -> Network:
+    if normalized and not ARCHITECTURES[name].can_be_normalized:
+        raise ValueError(f"{name} cannot be normalized; leave normalized at False")
     checks.one_of("pooling", pooling, POOLINGS)
     checks.one_of("precision", precision, PRECISIONS)
     loaded = load_weights(weights, preprocessing, name)

@@ -6,19 +6,19 @@ They lie where torch keeps them for all programs: ``$TORCH_HOME/hub/checkpoints`
 from __future__ import annotations
 
 import hashlib
-import http.client
 import re
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 from urllib.error import HTTPError
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from nst_utils.networks.tensor_files import first_line, read_state_dict
+from nst_utils.networks.tensor_files import read_state_dict
+from nst_utils.support.messages import one_line
 from nst_utils.support.paths import write_whole
 
 PATIENCE = 60.0  # seconds without a byte after which a download is given up
@@ -40,11 +40,11 @@ def download_from_torchvision(network: str) -> dict[str, Tensor]:
     from torchvision.models import get_model_weights
 
     url = get_model_weights(network)["IMAGENET1K_V1"].url
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     try:
         if not _is_whole(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _download(url, path)
+            write_whole(path, lambda file: _download(url, file))
     except _DownloadError as error:
         bundled = ", or use the bundled ones" if network == "vgg19" else ""
         damaged = f"{path} is damaged, and " if path.is_file() else ""
@@ -54,7 +54,7 @@ def download_from_torchvision(network: str) -> dict[str, Tensor]:
         ) from None
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"torchvision's weights of {network} could not be stored ({first_line(error)}); name "
+            f"torchvision's weights of {network} could not be stored ({one_line(error)}); name "
             "another folder for them in the environment variable TORCH_HOME"
         ) from None
     return read_state_dict(path)
@@ -65,49 +65,33 @@ def _is_whole(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return _has_hash(hashlib.file_digest(file, "sha256").hexdigest(), path)
+        return _has_hash(hashlib.file_digest(file, "sha256").hexdigest(), path.name)
 
 
-def _has_hash(digest: str, path: Path) -> bool:
+def _has_hash(digest: str, name: str) -> bool:
     """Names end in the first digits of the file's SHA-256: ``vgg19-dcbb9e9d.pth``."""
-    promised = re.search(r"-([0-9a-f]{8,64})\.", path.name)
+    promised = re.search(r"-([0-9a-f]{8,64})\.", name)
     return promised is not None and digest.startswith(promised[1])
 
 
-def _download(url: str, path: Path) -> None:
+def _download(url: str, file: BinaryIO) -> None:
+    """Write what comes, with a progress bar on standard error; raise unless it is that file."""
+    digest, name = hashlib.sha256(), url.rpartition("/")[2]
     # The server knows this name; some turn Python's own away.
     request = urllib.request.Request(url, headers={"User-Agent": "torch.hub"})
     try:
-        answer = urllib.request.urlopen(request, timeout=PATIENCE)
-    except (OSError, http.client.HTTPException) as error:
-        raise _DownloadError(_why(error)) from None
-    with answer:
-        write_whole(path, lambda file: _copy(answer, file, path))
-
-
-def _copy(answer: http.client.HTTPResponse, file: BinaryIO, path: Path) -> None:
-    """Write what comes, with a progress bar on standard error; raise unless it is that file."""
-    digest, size = hashlib.sha256(), answer.length
-    with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
-        while chunk := _next(answer):
-            file.write(chunk)
-            digest.update(chunk)
-            bar.update(len(chunk))
-    if size is not None and bar.n < size:
-        raise _DownloadError(f"the connection was cut after {bar.n:,} of {size:,} bytes")
-    if not _has_hash(digest.hexdigest(), path):
+        with (
+            urllib.request.urlopen(request, timeout=PATIENCE) as answer,
+            tqdm(total=answer.length, desc=name, unit="B", unit_scale=True) as bar,
+        ):
+            while chunk := answer.read(1 << 17):
+                file.write(chunk)
+                digest.update(chunk)
+                bar.update(len(chunk))
+    except (OSError, HTTPException) as error:  # of the disk's errors, write_whole takes note itself
+        code = f"the server answers {error.code}, " if isinstance(error, HTTPError) else ""
+        raise _DownloadError(code + one_line(getattr(error, "reason", error))) from None
+    if bar.total is not None and bar.n < bar.total:
+        raise _DownloadError(f"the connection was cut after {bar.n:,} of {bar.total:,} bytes")
+    if not _has_hash(digest.hexdigest(), name):
         raise _DownloadError(f"what came is another file, of SHA-256 {digest.hexdigest()}")
-
-
-def _next(answer: http.client.HTTPResponse) -> bytes:
-    try:
-        return answer.read(1 << 17)
-    except (OSError, http.client.HTTPException) as error:
-        raise _DownloadError(_why(error)) from None
-
-
-def _why(error: Exception) -> str:
-    """What is the matter, in a few words: of a URLError, what lies behind it."""
-    code = f"the server answers {error.code}, " if isinstance(error, HTTPError) else ""
-    reason = getattr(error, "reason", error)
-    return code + first_line(reason if isinstance(reason, Exception) else Exception(reason))

@@ -16,21 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from nst_utils.networks.architectures import POOLINGS, PRECISIONS, check_layers
 from nst_utils.networks.convolutions import ConvReLU, average_pool
+from nst_utils.networks.normalization import normalize
 from nst_utils.networks.squeezenet import Fire, StridedConvReLU
-from nst_utils.networks.weights import VGG19_LAYERS, Weights
+from nst_utils.networks.weights import Weights
 from nst_utils.support import checks
-
-POOLINGS = ("avg", "max")
-PRECISIONS = ("auto", "float32", "bfloat16")
-
-# A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
-# would blow its noise up. 0.1 of its layer's mean is the least that is divided by. With the
-# bundled means that touches two filters, one in conv4_1 and one in conv4_2 (average pooling).
-# Paper: every filter is scaled to mean 1. Here: a floor, because a filter that is silent on
-# photographs may fire on a painting, and would then outweigh all others by orders of magnitude.
-MEAN_ACTIVATION_FLOOR = 0.1
-
+from nst_utils.support.neutral import neutral
 
 # Called after every layer, where set for this thread: it may wait, or end the run by an exception.
 between_layers: ContextVar[Callable[[], None] | None] = ContextVar("between_layers", default=None)
@@ -43,7 +35,7 @@ class Network(nn.Module):
         weights: the numbers, and the architecture and preprocessing that belong to them.
         pooling: ``"avg"`` as in the paper, or ``"max"`` as the networks were trained.
         mean_activations: if given, the network is normalized with these means (see
-            :func:`normalize`).
+            :func:`nst_utils.networks.normalization.normalize`).
         precision: what the convolutions compute in (see
             :func:`nst_utils.networks.builders.vgg19`); responses are float32.
 
@@ -78,9 +70,8 @@ class Network(nn.Module):
             kernels, biases = normalize(kernels, biases, mean_activations)
         kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
         biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
-        self._steps = nn.ModuleDict()
-        for layer in self.layers:
-            self._steps[layer] = _make_layer(layer, kernels, biases)
+        steps = {layer: _make_layer(layer, kernels, biases) for layer in self.layers}
+        self._steps = nn.ModuleDict(steps)
         prep = weights.preprocessing
         first = weights.kernels[next(iter(weights.kernels))]
         like: dict[str, Any] = {"dtype": torch.float32, "device": first.device}
@@ -121,25 +112,27 @@ class Network(nn.Module):
                     x.register_hook(lambda _: pulse())
             if layer in wanted:
                 responses[layer] = x.float() if dtype == torch.bfloat16 else x
-        return {layer: responses[layer] for layer in wanted}
+        asked = layers if isinstance(layers, (list, tuple)) else wanted
+        return {name: responses[layer] for name, layer in zip(asked, wanted, strict=True)}
 
     def filters(self, layer: str) -> int:
         """N_l, the number of a layer's filters."""
-        checks.one_of("layer", layer, self.layers)
-        shapes = self.architecture.shapes
-        if layer in shapes:
-            return shapes[layer][0]
-        return shapes[f"{layer}.expand1x1"][0] + shapes[f"{layer}.expand3x3"][0]
+        return self.architecture.filters(checks.one_of("layer", layer, self.layers))
 
     def stride(self, layer: str) -> int:
         """How many pixels lie between two positions of a layer."""
         return self.architecture.strides[checks.one_of("layer", layer, self.layers)]
 
+    def modules_by_layer(self) -> dict[str, nn.Module]:
+        """layer -> the module that computes its responses; of a compiled network, too."""
+        return dict(self._steps.items())
+
     def _pool(self, x: Tensor) -> Tensor:
-        side = self.architecture.pool_side
-        if self.pooling == "avg":
-            return average_pool(x) if side == 2 else fn.avg_pool2d(x, side, 2, ceil_mode=True)
-        return fn.max_pool2d(x, side, 2, ceil_mode=side > 2)
+        side, overlapping = self.architecture.pool_side, self.architecture.overlapping_pooling
+        if self.pooling == "avg" and not overlapping:
+            return average_pool(x)
+        pool = fn.avg_pool2d if self.pooling == "avg" else fn.max_pool2d
+        return pool(x, side, 2, ceil_mode=overlapping)
 
     def _check_size(self, images: Tensor, deepest: str) -> None:
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
@@ -148,8 +141,8 @@ class Network(nn.Module):
                 f"{images.dtype} of shape {tuple(images.shape)}"
             )
         height, width = images.shape[-2:]
-        # Windows of 3 need more than their stride.
-        least = self.stride(deepest) * (1 if self.architecture.pool_side == 2 else 2)
+        # Windows that overlap need more than their stride.
+        least = self.stride(deepest) * (2 if self.architecture.overlapping_pooling else 1)
         if min(height, width) < least:
             raise ValueError(
                 f"a picture of {width}x{height} px is too small for {deepest}, which needs at "
@@ -175,52 +168,7 @@ def block_of(layer: str) -> int:
     return int(layer[4])
 
 
-def check_layers(
-    layers: Sequence[str], unique: bool = True, known: Sequence[str] = VGG19_LAYERS
-) -> list[str]:
-    """Return the layer names as a list; raise ``ValueError`` for none or for an unknown one.
-
-    With ``unique``, a layer that is named twice is refused too: its weight would be ambiguous.
-    """
-    if isinstance(layers, str):
-        raise ValueError(f"layers must be a list of names, for instance [{checks.shown(layers)}]")
-    if not checks.is_several(layers):
-        raise ValueError(f"layers must be a list of names, got {checks.shown(layers)}")
-    names = [checks.one_of("layer", layer, known) for layer in layers]
-    if unique and len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"layer {twice} is named twice; name each layer once")
-    if not names:
-        example = known[len(known) // 2 + 1]  # of VGG-19, conv4_2
-        raise ValueError(f"no layer is named; name at least one, for instance '{example}'")
-    return names
-
-
-def normalize(
-    kernels: dict[str, Tensor], biases: dict[str, Tensor], mean_activations: dict[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Rescale the weights so that each filter's mean activation becomes 1 (section 2).
-
-    ReLU and pooling commute with a positive scale for each channel. With m_l the mean activations
-    of the plain network's layer l, W_l' = W_l * m_(l-1) / m_l and b_l' = b_l / m_l give responses
-    F_l / m_l: the same function up to a scale for each channel.
-
-    Args:
-        kernels: layer of VGG -> (N_l, N_(l-1), 3, 3), from the picture on; biases: layer -> (N_l,).
-        mean_activations: layer -> (N_l,), of the plain network with the same pooling.
-    """
-    new_kernels, new_biases = {}, {}
-    before = kernels["conv1_1"].new_ones(3)
-    for layer in kernels:
-        mean = mean_activations[layer]
-        after = mean.clamp(min=MEAN_ACTIVATION_FLOOR * float(mean.mean()))
-        ratio = before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
-        new_kernels[layer] = kernels[layer] * ratio
-        new_biases[layer] = biases[layer] / after
-        before = after
-    return new_kernels, new_biases
-
-
+@neutral()
 @torch.no_grad()
 def mean_activations(net: Network, images: Iterable[Tensor]) -> dict[str, Tensor]:
     """The mean response of every filter over all images and positions.
@@ -232,7 +180,7 @@ def mean_activations(net: Network, images: Iterable[Tensor]) -> dict[str, Tensor
     Returns:
         layer -> (N_l,) float32; summed in float64.
     """
-    sums = dict.fromkeys(net.layers, torch.zeros((), dtype=torch.float64))
+    sums = dict.fromkeys(net.layers, torch.zeros((), dtype=torch.float64, device="cpu"))
     positions = dict.fromkeys(net.layers, 0)
     for image in images:
         for layer, response in net(image, net.layers).items():

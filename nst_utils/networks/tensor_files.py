@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
+
+from nst_utils.support.messages import one_line
 
 LARGEST = 10_000_000_000  # bytes; a checkpoint of VGG-19 with Adam's state has 1.7 GB
 
@@ -37,9 +39,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path} is larger than {LARGEST:,} bytes, which no weights here are")
     try:
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        state = read_pickle(path)
+        path.open("rb").close()  # safetensors calls a file that may not be read a missing one
+        state = load_file(path) if path.suffix == ".safetensors" else read_pickle(path)
     except PermissionError:
         raise ValueError(f"{path} may not be read; change its permissions") from None
     except pickle.UnpicklingError:
@@ -48,24 +49,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             "save the state dict with safetensors, or with torch.save(model.state_dict(), ...)"
         ) from None
     except Exception as error:  # of a damaged file, torch raises a dozen kinds
+        kind = "safetensors" if path.suffix == ".safetensors" else "a state dict"
         raise ValueError(
-            f"{path} cannot be read as {_kind(path)} ({first_line(error)}); get the file again, or "
+            f"{path} cannot be read as {kind} ({one_line(error)}); get the file again, or "
             "save it again with torch.save(model.state_dict(), ...)"
         ) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path} is not a state dict (a dict of tensors by name)")
     return {str(name): tensor.detach() for name, tensor in state.items()}
-
-
-def _kind(path: Path) -> str:
-    return "safetensors" if path.suffix == ".safetensors" else "a state dict"
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    path.open("rb").close()  # safetensors calls a file that may not be read a missing one
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def read_pickle(path: Path) -> Any:
@@ -97,7 +89,3 @@ def _check_zip(file: Any, size: int) -> None:
 def _holds(file: Any, text: bytes) -> bool:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(text) >= 0
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

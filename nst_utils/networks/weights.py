@@ -14,16 +14,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nst_utils.networks.architectures import ARCHITECTURES, Architecture
+from nst_utils.networks.architectures import ARCHITECTURES, VGG19_LAYERS, Architecture
 from nst_utils.networks.downloads import download_from_torchvision
-from nst_utils.networks.tensor_files import first_line, read_state_dict
+from nst_utils.networks.tensor_files import read_state_dict
 from nst_utils.support import checks
+from nst_utils.support.messages import one_line
 from nst_utils.support.paths import data_file, user_path
 
 BUNDLED_FILE = "weights/vgg19.safetensors"
 BUNDLED_SHA256 = "09789025048d817ed1f3d8201de79eb14c5b34c89f034505d70be3db93ec40b6"
-
-VGG19_LAYERS = ARCHITECTURES["vgg19"].layers
 
 State = dict[str, Tensor]
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -152,7 +151,8 @@ def _check_network(state: State, name: str, architecture: Architecture) -> None:
     normalized = any(".running_mean" in key for key in state)
     if not _has_all(state, architecture) and others:
         raise ValueError(
-            f"{name} is not {architecture.name} but {others[0]}; load it as {others[0]} (--network)"
+            f"{name} is not {architecture.name} but {others[0]}; load it as {others[0]} "
+            f'(network="{others[0]}")'
         )
     if normalized and not architecture.normalizations:
         raise ValueError(
@@ -191,7 +191,7 @@ def _convolution(
         return kernel, bias
     except (KeyError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"{name} is not {architecture.name}: no usable {part} in it ({first_line(error)}); its "
+            f"{name} is not {architecture.name}: no usable {part} in it ({one_line(error)}); its "
             f"tensors must be named {architecture.modules[part]}.weight ... or {part}.weight ..."
         ) from None
 
@@ -221,7 +221,7 @@ def _means(state: State, pooling: str, name: str, architecture: Architecture) ->
             mean = _floats(state[f"{layer}.mean_{pooling}"], (architecture.shapes[layer][0],))
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
-                f"{name} has no usable {layer}.mean_{pooling} ({first_line(error)})"
+                f"{name} has no usable {layer}.mean_{pooling} ({one_line(error)})"
             ) from None
         if not (mean.isfinite().all() and (mean >= 0).all() and mean.any()):
             raise ValueError(

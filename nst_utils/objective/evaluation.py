@@ -1,4 +1,4 @@
-"""Rows that go through the network together: their losses, and the way back to the pixels.
+"""Equation 7 of pictures that go through the network together, and its gradient at their pixels.
 
 Both can be had in one go, or tile by tile at the memory of one tile. A Gram matrix is a sum over
 positions, and so is equation 1; so a first pass adds up what each tile contributes, and keeps
@@ -9,33 +9,76 @@ takes every tile, seen again, back to its pixels alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nst_utils.losses import content_loss, gram_loss, gram_matrix, total_variation
+from nst_utils.losses import (
+    content_loss,
+    gram_loss,
+    gram_matrix,
+    total_loss,
+    total_variation,
+    weighted_style_loss,
+)
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.targets import Target, guide
 from nst_utils.objective.tiles import Tile
 
 
-class Formulas(NamedTuple):
-    """Which variants of the equations are meant: :class:`nst_utils.Objective` explains them."""
+class Kind(NamedTuple):
+    """What a loss term is; :data:`KINDS` is their order in every table."""
 
-    content_reduction: str = "mean"
-    style_reduction: str = "paper"
-    tv_power: int = 2
+    name: str  # content, style or total_variation
+    layer: str = ""  # the pixels themselves for total variation
+
+
+KINDS = ("content", "style", "total_variation")
 
 
 class Column(NamedTuple):
     """A loss term: its number in the table, what it is, and what it aims at."""
 
     number: int
-    kind: str  # content, style or total_variation
-    layer: str
+    kind: Kind
     targets: list[Target]  # one for each region; none for total variation
+
+
+class Weights(NamedTuple):
+    """What eq. 7 weighs the terms of n pictures with."""
+
+    alpha: Tensor  # (n,), of content
+    beta: Tensor  # (n,), of style
+    gamma: Tensor  # (n,), of total variation, which the paper does not have
+    layers: Tensor  # (n, K), of each term among those of its kind: w_l of eq. 5
+
+
+class Losses(NamedTuple):
+    """Eq. 1 over the content layers, eq. 5 and eq. 7, each (n,)."""
+
+    content: Tensor
+    style: Tensor
+    total: Tensor
+
+
+def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: Weights) -> Losses:
+    """What is minimized, from the loss terms (n, K), whose ``kinds`` stand in the order of KINDS.
+
+    This is the only place where content and style meet: for the gradient, in float32, and for what
+    is told of a run, in float64.
+    """
+    counts = [sum(kind.name == each for kind in kinds) for each in KINDS]
+    content, style, variation = terms.split(counts, dim=1)
+    w_content, w_style, _ = weights.layers.split(counts, dim=1)
+    of_content = (content * w_content).sum(1)
+    of_style = weighted_style_loss(style, w_style)
+    total = total_loss(of_content, of_style, alpha=weights.alpha, beta=weights.beta)
+    # Paper: no image prior. Here: total variation too, for the presets that have it.
+    return Losses(of_content, of_style, total + weights.gamma * variation.sum(1))
 
 
 class Group:
@@ -51,19 +94,20 @@ class Group:
         self.rows = rows
         self.numbers = [column.number for column in columns]
         self._columns = columns
+        self._kinds = [column.kind for column in columns]
         self._formulas = formulas
-        self._layers = list(dict.fromkeys(each.layer for each in columns if each.targets))
+        self._layers = list(dict.fromkeys(each.kind.layer for each in columns if each.targets))
         self._guides: dict[tuple[int, str], Tensor] = {}
 
     def evaluate(
-        self, net: Network, images: Tensor, rows: list[int], weights: Tensor, tile: int | None
+        self, net: Network, images: Tensor, rows: list[int], weights: Weights, tile: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss (n,), its gradient (n, 3, H, W), and each column (n, K).
+        """Equation 7 (n,), its gradient (n, 3, H, W), and each column (n, K).
 
         Args:
             net: the network, on the device of all tensors here.
             images: (n, 3, H, W). rows: whose pictures they are, by number in the table.
-            weights: (n, K), of each column in the loss.
+            weights: of each row.
             tile: the side of the tiles in pixels; ``None`` for the whole picture in one go.
         """
         members = [self.rows.index(row) for row in rows]
@@ -75,7 +119,7 @@ class Group:
             else:
                 sums = self._added_up(net, x, parts, members)
             columns = self._losses(net, x, sums, members)
-            loss = (columns * weights).sum(1)
+            loss = equation_7(columns, self._kinds, weights).total
             if len(parts) == 1:
                 (gradient,) = torch.autograd.grad(loss.sum(), x)
                 return loss.detach(), gradient, columns.detach()
@@ -109,15 +153,18 @@ class Group:
         sums = []
         for column in self._columns:
             for target in column.targets:
-                F, stride = responses[column.layer], net.stride(column.layer)
-                size = net.architecture.size(column.layer, part.size)
-                if column.kind == "content":
+                layer = column.kind.layer
+                F, stride = responses[layer], net.stride(layer)
+                size = net.architecture.size(layer, part.size)
+                if column.kind.name == "content":
                     P = part.of_whole(_values(target, members), stride).to(F)
-                    reduction, M = self._formulas.content_reduction, math.prod(size)
-                    sums.append(content_loss(F, P, reduction, positions=M))
+                    reduction = self._formulas.content_reduction
+                    # A mean over the tile: its share in the mean over the picture.
+                    share = math.prod(F.shape[2:]) / math.prod(size) if reduction == "mean" else 1.0
+                    sums.append(content_loss(F, P, reduction=reduction) * share)
                     continue
                 if target.region is not None:
-                    mask = self._guide(target.region, column.layer, size)
+                    mask = self._guide(target.region, layer, size)
                     F = F * part.of_whole(mask, stride).to(F)
                 sums.append(gram_matrix(F))
         return sums
@@ -130,16 +177,17 @@ class Group:
         reduction = self._formulas.style_reduction
         losses = []
         for column in self._columns:
-            if column.kind == "total_variation":
-                losses.append(total_variation(images, self._formulas.tv_power))
-            elif column.kind == "content":
+            if column.kind.name == "total_variation":
+                losses.append(total_variation(images, power=self._formulas.tv_power))
+            elif column.kind.name == "content":
                 losses.append(next(left))
             else:
-                M = math.prod(net.architecture.size(column.layer, images.shape[2:]))
-                regions = [  # a target is divided by its number of positions
-                    gram_loss(G, _values(target, members).to(G), M, 1, reduction) * target.area
-                    for target, G in zip(column.targets, left, strict=False)
-                ]
+                M = math.prod(net.architecture.size(column.kind.layer, images.shape[2:]))
+                regions = []
+                for target, G in zip(column.targets, left, strict=False):
+                    A = _values(target, members).to(G)  # divided by its number of positions
+                    loss = gram_loss(G, A, M=M, M_A=1, reduction=reduction)
+                    regions.append(loss * target.area)
                 losses.append(regions[0] if len(regions) == 1 else torch.stack(regions).sum(0))
         return torch.stack(losses, dim=1)
 

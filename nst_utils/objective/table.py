@@ -14,20 +14,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nst_utils.losses import (
-    CONTENT_REDUCTIONS,
-    STYLE_REDUCTIONS,
-    total_loss,
-    weighted_style_loss,
+from nst_utils.networks.network import Network
+from nst_utils.objective import tiles
+from nst_utils.objective.evaluation import (
+    KINDS,
+    Column,
+    Group,
+    Kind,
+    Weights,
+    equation_7,
 )
-from nst_utils.networks.network import Network, check_layers
-from nst_utils.objective.evaluation import Column, Formulas, Group
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row, Weighting
-from nst_utils.objective.step_down import Capacity
 from nst_utils.objective.targets import Targets
 from nst_utils.support import checks
-
-TOTAL_VARIATION = ("total_variation", "pixels")
+from nst_utils.support.neutral import neutral
 
 
 class Evaluation(NamedTuple):
@@ -49,97 +50,51 @@ class Objective:
     Args:
         net: the feature network, on the device where the work is to be done.
         rows: one for each picture.
-        content_reduction: how eq. 1 is reduced (see :func:`nst_utils.losses.content_loss`).
-        style_reduction: how eq. 4 is reduced (see :func:`nst_utils.losses.style_loss`).
-        tv_power: 1 or 2 (see :func:`nst_utils.losses.total_variation`).
+        formulas: the readings of the equations.
         tile: the network sees pictures in tiles of so many pixels a side: less memory, more time,
-            the same losses (see :mod:`nst_utils.objective.evaluation`). Whenever memory runs out,
-            that is done anyway (see :mod:`nst_utils.objective.step_down`).
-        may_move: whether the work may go on on the CPU where a GPU's memory does not do.
+            the same losses (see :mod:`nst_utils.objective.evaluation`).
 
     Attributes:
+        net, formulas, tile: as given.
+        one_by_one: whether pictures go through the network one after the other. A GPU takes them
+            all at once; a processor's cache holds one picture better than many.
         columns: names of the loss terms: ``"content/conv4_2"``, ``"style/conv1_1"``, ...
-        formulas: the readings of the equations that were asked for.
+
+    Where memory runs out, that is an error here; the experiments use
+    :class:`nst_utils.memory.step_down.WithinMemory`, which then goes on with less at a time.
 
     Raises:
         ValueError: bad layers, weights or tiles, or pictures too small for the deepest layer.
-        MemoryError: the targets do not fit into memory, however they are taken.
     """
 
     def __init__(
         self,
         net: Network,
         rows: Sequence[Row],
-        content_reduction: str = "mean",
-        style_reduction: str = "paper",
-        tv_power: int = 2,
+        *,
+        formulas: Formulas = Formulas(),
         tile: int | None = None,
-        may_move: bool = False,
     ) -> None:
         if not rows:
             raise ValueError("there is no picture to make: the list of rows is empty")
         for row in rows:
             row.check()
-        self._capacity = Capacity(net, tile, may_move)
-        self.formulas = Formulas(
-            checks.one_of("content reduction", content_reduction, CONTENT_REDUCTIONS),
-            checks.one_of("style reduction", style_reduction, STYLE_REDUCTIONS),
-            checks.count("tv_power", tv_power, 1, 2),
-        )
-        content = {layer for row in rows for layer in row.content_layers}
-        style = {layer for row in rows for layer in row.style_layers}
-        check_layers(list(content | style), known=net.layers)
-        self._kinds = [("content", layer) for layer in net.layers if layer in content]
-        self._kinds += [("style", layer) for layer in net.layers if layer in style]
-        self.columns = [f"{kind}/{layer}" for kind, layer in self._kinds]
-        if any(row.tv_weight for row in rows):
-            self._kinds.append(TOTAL_VARIATION)
-            self.columns.append("total_variation")
-
+        tiles.check(net.architecture, tile)
+        self.net, self.formulas, self.tile = net, formulas, tile
+        self.one_by_one = net.mean.device.type == "cpu"
+        self._kinds = _kinds(rows, net.layers)
+        self.columns = ["/".join(filter(None, kind)) for kind in self._kinds]
         self._rows = list(rows)
         self._weigh()
-        pictures = [picture for row in rows for picture in row.pictures]
-        longest = max(max(picture.shape[2:]) for picture in pictures)
-        self._groups = self._capacity.run(self._make_groups, 1, longest)
+        self._groups = self._take_targets()
 
     def __len__(self) -> int:
-        return len(self.layer_weights)
-
-    @property
-    def net(self) -> Network:
-        """The feature network."""
-        return self._capacity.net
+        return len(self._rows)
 
     @property
     def device(self) -> torch.device:
-        """Where it is."""
+        """Where the work is done."""
         return self.net.mean.device
-
-    @property
-    def tile(self) -> int | None:
-        """The side in pixels of the tiles that the network sees, if there are any, by now."""
-        return self._capacity.tile
-
-    @tile.setter
-    def tile(self, side: int | None) -> None:
-        self._capacity.tile = side
-
-    def _weigh(self) -> None:
-        """From the rows to tables of numbers, (B,) or (B, columns)."""
-
-        def table(values: Sequence[Any]) -> Tensor:
-            return torch.tensor(values, dtype=torch.float64)
-
-        rows = self._rows
-        self.layer_weights = table([[_weight(row, *kind) for kind in self._kinds] for row in rows])
-        self.alpha = table([row.content_weight for row in rows])
-        self.beta = table([row.style_weight for row in rows])
-        self.gamma = table([row.tv_weight for row in rows])
-        by_kind = {"content": self.alpha, "style": self.beta, "total_variation": self.gamma}
-        factors = torch.stack([by_kind[kind] for kind, _ in self._kinds], dim=1)
-        factors = factors * self.layer_weights
-        relative = factors / factors.amax(1, keepdim=True)
-        self._relative = relative.float()
 
     @property
     def rows(self) -> list[Row]:
@@ -158,35 +113,17 @@ class Objective:
         other._weigh()
         return other
 
-    @torch.inference_mode(False)
-    def _make_groups(self) -> list[Group]:
-        members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-        for index, row in enumerate(self._rows):
-            used = tuple(i for i, kind in enumerate(self._kinds) if _is_used(row, *kind))
-            regions = tuple(id(region) for region in row.regions)
-            members.setdefault((used, regions), []).append(index)
-        taken = [kind for kind in self._kinds if kind != TOTAL_VARIATION]
-        targets = Targets(self.net, taken, self._capacity.tile)
-        groups = []
-        for (used, _), indices in members.items():
-            rows = [self._rows[i] for i in indices]
-            columns = []
-            for number in used:
-                kind = self._kinds[number]
-                aims = [] if kind == TOTAL_VARIATION else targets.take(rows, *kind)
-                columns.append(Column(number, *kind, aims))
-            groups.append(Group(indices, columns, self.formulas))
-        return groups
+    def has(self, row: int, column: int) -> bool:
+        """Whether a loss term counts for a picture: its weight is not 0."""
+        return bool(self._weights.layers[row, column] > 0)
 
+    @neutral()
     def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
         """Loss, gradient and terms of ``images`` (n, 3, H, W), which stand for the given rows.
 
         Args:
             images: one picture for each of ``rows``.
             rows: (n,) indices into the table; all rows by default.
-
-        Raises:
-            MemoryError: even the smallest tile does not fit into memory.
         """
         asked = list(range(len(self))) if rows is None else rows.tolist()
         if len(asked) != len(images) or not all(0 <= row < len(self) for row in asked):
@@ -194,25 +131,20 @@ class Objective:
                 f"{len(images)} pictures for the rows {asked} of a table of {len(self)}; give one "
                 "picture for each row"
             )
-        longest = max(images.shape[2:])
-        return self._capacity.run(lambda: self._evaluate(images, asked), len(asked), longest)
-
-    @torch.inference_mode(False)  # the gradient is needed whatever mode the caller is in
-    def _evaluate(self, images: Tensor, asked: list[int]) -> Evaluation:
         loss = images.new_zeros(len(asked))
         gradient = torch.zeros_like(images)
         terms = images.new_full((len(asked), len(self.columns)), torch.nan)
         for group in self._groups:
             places = [i for i, row in enumerate(asked) if row in group.rows]
-            at_once = self._capacity.at_once(len(places))
+            at_once = 1 if self.one_by_one else max(1, len(places))
             for first in range(0, len(places), at_once):
                 here = places[first : first + at_once]
                 members = [asked[i] for i in here]
-                weights = self._relative[members][:, group.numbers].to(self.device)
+                weights = _part(self._scaled, members, group.numbers, self.device)
                 x = images[here].to(self.device)  # where the pictures are, unless the work moved
-                found = group.evaluate(self.net, x, members, weights, self._capacity.tile)
+                found = group.evaluate(self.net, x, members, weights, self.tile)
                 loss[here], gradient[here], losses = (each.to(images.device) for each in found)
-                terms[torch.tensor(here)[:, None], torch.tensor(group.numbers)] = losses
+                terms[_indices(here)[:, None], _indices(group.numbers)] = losses
         return Evaluation(loss, gradient, terms)
 
     def paper_losses(self, terms: Tensor) -> dict[str, Tensor]:
@@ -222,26 +154,83 @@ class Objective:
         (eq. 7) and every column by itself.
         """
         values = terms.detach().cpu().double()
-        present = torch.where(self.layer_weights > 0, values, torch.zeros_like(values))
-        of_kind = [
-            torch.tensor([kind == each for kind, _ in self._kinds])
-            for each in ("content", "style", "total_variation")
-        ]
-        content, style, variation = (
-            weighted_style_loss(present[:, these], self.layer_weights[:, these])
-            for these in of_kind
-        )
-        total = total_loss(content, style, self.alpha, self.beta) + self.gamma * variation
-        losses = {"content_loss": content, "style_loss": style, "total_loss": total}
+        present = torch.where(self._weights.layers > 0, values, torch.zeros_like(values))
+        sums = equation_7(present, self._kinds, self._weights)
+        losses = {f"{name}_loss": each for name, each in sums._asdict().items()}
         return losses | {name: values[:, i] for i, name in enumerate(self.columns)}
 
+    def _weigh(self) -> None:
+        """From the rows to tables of numbers, (B,) or (B, columns)."""
 
-def _is_used(row: Row, kind: str, layer: str) -> bool:
-    return row.tv_weight > 0 if kind == "total_variation" else layer in row.layers(kind)
+        def table(values: Sequence[Any]) -> Tensor:
+            return torch.tensor(values, dtype=torch.float64, device="cpu")
+
+        self._weights = Weights(
+            table([row.content_weight for row in self._rows]),
+            table([row.style_weight for row in self._rows]),
+            table([row.tv_weight for row in self._rows]),
+            table([[_weight(row, kind) for kind in self._kinds] for row in self._rows]),
+        )
+        self._scaled = _scaled(self._weights, self._kinds)
+
+    @neutral()
+    def _take_targets(self) -> list[Group]:
+        """Rows that go through the network together, with what their columns aim at."""
+        members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+        for index, row in enumerate(self._rows):
+            used = tuple(i for i, kind in enumerate(self._kinds) if _is_used(row, kind))
+            regions = tuple(id(region) for region in row.regions)
+            members.setdefault((used, regions), []).append(index)
+        targets = Targets(self.net, [kind for kind in self._kinds if kind.layer], self.tile)
+        groups = []
+        for (used, _), indices in members.items():
+            rows = [self._rows[i] for i in indices]
+            columns = []
+            for number in used:
+                kind = self._kinds[number]
+                aims = targets.take(rows, *kind) if kind.layer else []
+                columns.append(Column(number, kind, aims))
+            groups.append(Group(indices, columns, self.formulas))
+        return groups
 
 
-def _weight(row: Row, kind: str, layer: str) -> float:
+def _kinds(rows: Sequence[Row], layers: Sequence[str]) -> list[Kind]:
+    """The columns that the rows need, in the order of KINDS, and of layers from the picture on."""
+    named = {kind: {layer for row in rows for layer in row.layers(kind)} for kind in KINDS[:2]}
+    for layer in sorted(set().union(*named.values())):
+        checks.one_of("layer", layer, layers)
+    kinds = [Kind(kind, layer) for kind in KINDS[:2] for layer in layers if layer in named[kind]]
+    variation = [Kind("total_variation")] if any(row.tv_weight for row in rows) else []
+    return kinds + variation
+
+
+def _is_used(row: Row, kind: Kind) -> bool:
+    return kind.layer in row.layers(kind.name) if kind.layer else row.tv_weight > 0
+
+
+def _weight(row: Row, kind: Kind) -> float:
     """The weight of a column of the row within its kind; 0 where it is not used."""
-    if kind == "total_variation":
+    if not kind.layer:
         return float(row.tv_weight > 0)
-    return float(row.layers(kind).get(layer, 0.0))
+    return float(row.layers(kind.name).get(kind.layer, 0.0))
+
+
+def _indices(numbers: list[int]) -> Tensor:
+    return torch.tensor(numbers, device="cpu")
+
+
+def _scaled(weights: Weights, kinds: Sequence[Kind]) -> Weights:
+    """The same in proportion, with 1 for the largest: what float32 holds, whatever their scale."""
+    layers, factors = weights.layers.clone(), []
+    for name, factor in zip(KINDS, weights[:3], strict=True):
+        these = [i for i, kind in enumerate(kinds) if kind.name == name]
+        largest = layers[:, these].amax(1) if these else torch.zeros_like(factor)
+        layers[:, these] /= torch.where(largest > 0, largest, 1)[:, None]
+        factors.append(factor * largest)
+    alpha, beta, gamma = torch.stack(factors) / torch.stack(factors).amax(0)
+    return Weights(alpha.float(), beta.float(), gamma.float(), layers.float())
+
+
+def _part(weights: Weights, rows: list[int], columns: list[int], device: torch.device) -> Weights:
+    alpha, beta, gamma = (each[rows].to(device) for each in weights[:3])
+    return Weights(alpha, beta, gamma, weights.layers[rows][:, columns].to(device))

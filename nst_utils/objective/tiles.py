@@ -105,7 +105,7 @@ def cut(
 
 def can_be_cut(architecture: Architecture) -> bool:
     """Whether the network can work in tiles: its poolings must not overlap."""
-    return architecture.pool_side == 2
+    return not architecture.overlapping_pooling
 
 
 def check(architecture: Architecture, side: int | None) -> None:

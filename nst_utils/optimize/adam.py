@@ -1,28 +1,20 @@
-"""L-BFGS and Adam over a batch of pictures, every row by itself.
-
-Both start with the first evaluation, then each :meth:`step` moves every picture once and leaves
-``loss``, ``gradient`` and ``terms`` evaluated at the new place. Pixels stay within 0..1 (the
-authors' code ran SciPy's L-BFGS-B with pixel bounds too), so the picture that is saved is the
-picture that was measured. A place without a finite loss and gradient is never moved to.
-"""
+"""Adam over a batch of pictures, every row by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from nst_utils.optimize.lbfgs import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
+from nst_utils.optimize.optimizer import GIVE_UP_AFTER, Evaluate, is_finite
 
-# A step to a loss so many times that of the start is undone: the learning rate is too large. The
-# largest one that people use, 1, leads to 20 times it, 10 to hundreds (64 px, from either start).
-_TOO_STEEP = 100.0
+# How often a step is retried shorter.
 _TRIALS = 12
 
 _STATE = (
     *("loss", "terms", "evaluations", "best", "_best_loss"),
-    *("_g", "_unit", "_length", "_loss_at_start", "_undone", "_failures"),
+    *("_g", "_unit", "_length", "_loss_at_start", "_failures"),
 )
 _OF_TORCH = ("exp_avg", "exp_avg_sq", "step")
 
@@ -32,12 +24,14 @@ class Adam:
 
     Each row's gradient is divided by the root mean square of its first one, so that ``epsilon``
     means the same whatever the scale of the weights; otherwise Adam does not depend on it. A step
-    to where the loss is not finite, or a hundred times that of the start, is undone and retried
-    shorter; the next ones grow back to the learning rate.
+    to where the loss is not finite is undone and retried shorter; the next ones grow back to the
+    learning rate. A step to a loss that is only large is kept: with the large rates of CS231n the
+    first step takes it a hundred times up, and it is the memory of that steep place (beta2 =
+    0.999) which keeps the following steps short.
 
     Args:
-        evaluate, start, bounds: as for :class:`LBFGS`.
-        learning_rate: step length of each value, on the 0..1 scale.
+        evaluate, start, bounds: as for :class:`nst_utils.optimize.lbfgs.LBFGS`.
+        learning_rate: asked before each step: its length for each value, on the 0..1 scale.
 
     Attributes:
         best: (B, 3, H, W), the pictures of the lowest loss so far, from the first step on.
@@ -47,14 +41,15 @@ class Adam:
         self,
         evaluate: Evaluate,
         start: Tensor,
-        learning_rate: float = 5 * GRAY_LEVEL,
+        learning_rate: Callable[[], float] = lambda: 0.02,
         bounds: tuple[float, float] | None = (0.0, 1.0),
     ) -> None:
         self._evaluate = evaluate
         self._bounds = bounds
         self._images = torch.nn.Parameter(self._clamp(start.detach().clone()))
-        self._adam = torch.optim.Adam([self._images], lr=learning_rate)
-        self.evaluations = torch.ones(len(start), dtype=torch.long)
+        self._learning_rate = learning_rate
+        self._adam = torch.optim.Adam([self._images], lr=learning_rate())
+        self.evaluations = torch.ones(len(start), dtype=torch.long, device="cpu")
         self.loss, self._g, self.terms = evaluate(self.images, None)
         self._unit = _root_mean_square(self._g)
         self._length = torch.ones_like(self.loss)  # of the step, relative to the learning rate
@@ -73,17 +68,8 @@ class Adam:
 
     @property
     def diverged(self) -> Tensor:
-        """(B,), which rows had steps undone, and are worse off than at the start all the same."""
-        return self._undone & (self.loss > self._loss_at_start)
-
-    @property
-    def learning_rate(self) -> float:
-        """The step length now."""
-        return float(self._adam.param_groups[0]["lr"])
-
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """The step length from now on; what Adam remembers of the gradients stays."""
-        self._adam.param_groups[0]["lr"] = learning_rate
+        """(B,), which rows are worse off than at the start, and than they were on the way."""
+        return (self.loss > self._loss_at_start) & (self.loss > self._best_loss)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next steps depend on, but for the learning rate."""
@@ -106,10 +92,11 @@ class Adam:
         gradient = torch.where(usable[:, None, None, None], self._g / self._unit, 0)
         before = self.images.clone()
         self._images.grad = gradient
+        self._adam.param_groups[0]["lr"] = self._learning_rate()  # what it remembers stays
         self._adam.step()
-        self._go_as_far_as_it_is_good(before, (~self.broken).nonzero().flatten())
+        self._go_as_far_as_it_is_finite(before, (~self.broken).nonzero().flatten())
 
-    def _go_as_far_as_it_is_good(self, before: Tensor, rows: Tensor) -> None:
+    def _go_as_far_as_it_is_finite(self, before: Tensor, rows: Tensor) -> None:
         """Keep Adam's step for these rows, or a shorter one, or undo it."""
         after = self.images.clone()
         self._images.data.copy_(before)
@@ -121,14 +108,12 @@ class Adam:
             x = self._clamp(torch.where(length == 1, after[rows], part))
             new = self._evaluate(x, rows)
             self.evaluations[rows.cpu()] += 1
-            finite = is_finite(new.loss, new.gradient)
-            failed[rows] &= ~finite
-            good = finite & (new.loss <= _TOO_STEEP * self._loss_at_start[rows])
+            good = is_finite(new.loss, new.gradient)
             done = rows[good]
+            failed[done] = False
             self._images.data[done] = x[good]
             self.loss[done], self._g[done] = new.loss[good], new.gradient[good]
             self.terms[done] = new.terms[good]
-            self._undone[rows[finite & ~good]] = True
             rows = rows[~good]
             if not len(rows):
                 break
@@ -159,7 +144,6 @@ class Adam:
         """Losses from here on are of one weighting."""
         self.best, self._best_loss = self.images.clone(), torch.full_like(self.loss, torch.inf)
         self._loss_at_start = self.loss.clone()
-        self._undone = torch.zeros_like(self.loss, dtype=torch.bool)
 
     def _compare(self) -> None:
         better = self.loss < self._best_loss

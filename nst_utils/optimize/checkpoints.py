@@ -11,6 +11,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,16 @@ import torch
 from torch import Tensor
 
 from nst_utils.networks.network import Network
-from nst_utils.networks.tensor_files import first_line, read_pickle
+from nst_utils.networks.tensor_files import read_pickle
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
 from nst_utils.support.interrupts import held_back
-from nst_utils.support.messages import say
+from nst_utils.support.messages import one_line, say
 from nst_utils.support.paths import check_writable, remove_leftovers, user_path, write_whole
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
-FORMAT = 1
+FORMAT = 2
 _KIND = "a run of nst_utils"
 # What writing may take of the run's time. Stated is 3 %.
 _SHARE = 0.02
@@ -127,7 +128,7 @@ def read(path: Path) -> dict[str, Any]:
             content["values"] = json.loads(content["values"])
     except Exception as error:  # torch and json raise a dozen kinds
         raise ValueError(
-            f"the checkpoint {path} is damaged ({first_line(error)}); delete it to begin anew"
+            f"the checkpoint {path} is damaged ({one_line(error)}); delete it to begin anew"
         ) from None
     if not known:
         raise ValueError(f"{path} is no checkpoint of nst_utils; name another file")
@@ -149,7 +150,7 @@ def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
         "network": objective.net.description,
         "numbers of the network": _digest_of_network(objective.net),
         "picture to start from": _digest(start),
-        **objective.formulas._asdict(),
+        **asdict(objective.formulas),
     }
     for number, row in enumerate(objective.rows, start=1):
         which = f" of picture {number}" if len(objective) > 1 else ""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -32,13 +32,19 @@ class Level(NamedTuple):
     size: tuple[int, int]  # (height, width) in pixels
     objective: Callable[[], Objective]  # made when its turn comes, so that it can be let go
 
+    @property
+    def pixels(self) -> int:
+        """How many a step moves."""
+        return math.prod(self.size)
+
 
 def coarse_levels(
-    net: Network, rows: Sequence[Row], size: Sequence[int], **formulas: Any
+    net: Network,
+    rows: Sequence[Row],
+    size: Sequence[int],
+    make_objective: Callable[[Sequence[Row]], Objective],
 ) -> list[Level]:
     """The levels below ``size`` (height, width), coarsest first; none for a small picture.
-
-    ``formulas`` are those of :class:`nst_utils.objective.table.Objective`.
 
     With fewer positions than filters a Gram matrix nearly determines the picture: it would copy the
     painting, and the copy would stay. So a level takes only those style layers that have at least
@@ -55,9 +61,22 @@ def coarse_levels(
         pairs = zip(rows, scaled, strict=True)
         if any(not _is_like(row, small) for row, small in pairs):
             break
-        make = partial(Objective, net, scaled, **formulas)
-        levels.insert(0, Level((height, width), make))
+        levels.insert(0, Level((height, width), partial(make_objective, scaled)))
     return levels
+
+
+def plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
+    """How many steps each level gets: a coarse one a fifth, the last at least half of all."""
+    *coarse, full = levels
+    each = steps // max(5, 2 * len(coarse))
+    return [(level, each) for level in coarse if each] + [(full, steps - each * len(coarse))]
+
+
+def at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """The pictures in that size, on their device."""
+    if tuple(images.shape[2:]) == size:
+        return images
+    return resize(images.cpu(), size).to(images)  # on the CPU: not every device can do it
 
 
 def _is_like(row: Row, small: Row) -> bool:

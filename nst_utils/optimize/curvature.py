@@ -11,6 +11,7 @@ from the pairs (s, y) that L-BFGS sees anyway: steps taken, and how the gradient
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,8 +45,9 @@ class Curvature:
     def __init__(self, images: Tensor) -> None:
         self._shape = images.shape
         rows, channels, height, width = images.shape
-        vertical = torch.fft.fftfreq(height, device=images.device)[:, None]
-        frequency = (vertical**2 + torch.fft.rfftfreq(width, device=images.device) ** 2).sqrt()
+        like: dict[str, Any] = {"dtype": images.dtype, "device": images.device}
+        vertical = torch.fft.fftfreq(height, **like)[:, None]
+        frequency = (vertical**2 + torch.fft.rfftfreq(width, **like) ** 2).sqrt()
         band = torch.bucketize(frequency, frequency.new_tensor(_BANDS))
         self._band = band.flatten()
         members = fn.one_hot(self._band, len(_BANDS) + 1).to(images.dtype)
@@ -55,7 +57,11 @@ class Curvature:
         if width % 2 == 0:
             twice[:, -1] = 1
         self._members = members * twice.flatten()[:, None]
-        axes = _COLOR_AXES if channels == 3 else torch.eye(channels).tolist()
+        axes = (
+            _COLOR_AXES
+            if channels == 3
+            else [[float(a == b) for a in range(channels)] for b in range(channels)]
+        )
         self._axes = images.new_tensor(axes)
         self._sy = images.new_zeros(rows, channels, len(_BANDS) + 1)
         self._yy = torch.zeros_like(self._sy)

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nst_utils.images.files import resize
 from nst_utils.objective.rows import Weighting
 from nst_utils.objective.table import Objective
-from nst_utils.optimize.adam import Adam
-from nst_utils.optimize.coarse_to_fine import Level
-from nst_utils.optimize.lbfgs import LBFGS
+from nst_utils.optimize import diagnosis
+from nst_utils.optimize.coarse_to_fine import Level, at_size
+from nst_utils.optimize.optimizer import Optimizer
 from nst_utils.optimize.records import Losses, Record, part
+from nst_utils.optimize.results import Step
+from nst_utils.support import checks
+from nst_utils.support.messages import say
 
 # Makes the optimizer of an objective, beginning with these pictures.
-MakeOptimizer = Callable[[Objective, Tensor], LBFGS | Adam]
+MakeOptimizer = Callable[[Objective, Tensor], Optimizer]
 
 
 class Descent:
-    """One run: :meth:`step` until it says that there is nothing left to do.
+    """One run. ``for number in descent`` makes the steps that are left, 1, 2, ...
 
     Args:
         plan: the levels, coarsest first, and how many steps each gets.
         images: (B, 3, H, W), where the pictures begin.
         make_optimizer: see there.
-        rates: step -> learning rate from then on, for Adam.
-        tolerance: see :func:`nst_utils.optimize.loop.minimize`.
+        tolerance: see :func:`nst_utils.minimize`.
+        columns: names of the loss terms.
 
     Attributes:
         images: (B, 3, h, w), the pictures after the last whole step, in the size of their level.
@@ -42,21 +45,38 @@ class Descent:
         plan: Sequence[tuple[Level, int]],
         images: Tensor,
         make_optimizer: MakeOptimizer,
-        rates: Mapping[int, float],
         tolerance: float | None,
         columns: Sequence[str],
     ) -> None:
         self._plan = plan
         self._make_optimizer = make_optimizer
-        self._rates = rates
         self._tolerance = tolerance
-        self.size = plan[-1][0].size
+        self._size = plan[-1][0].size
         self.names = ("content_loss", "style_loss", "total_loss", *columns)
         self.images = self._best = images
         self.record = Record()
-        self._here: Objective | None = None
-        self._mover: LBFGS | Adam | None = None
+        self._failed = False
+        self._objective: Objective | None = None  # of the level that is going on
+        self._optimizer: Optimizer | None = None
         self._begun = time.perf_counter()
+
+    def __iter__(self) -> Iterator[int]:
+        """Make step after step, until all are made or no picture can go on.
+
+        Raises:
+            ValueError: not one picture has a finite loss at the start.
+            MemoryError, RuntimeError: memory or the device failed before a step was made; later,
+                that is on record, and the iteration ends.
+        """
+        with self._fault_on_record():
+            while self._level_goes_on() or self._enter_next_level():
+                self._make_step()
+                if self._broken_on_record():
+                    return
+                yield self.number
+                if self._failed:
+                    return
+            self._finish()
 
     @property
     def number(self) -> int:
@@ -73,9 +93,9 @@ class Descent:
         """The pixels that will have been moved at the end, unless a level is left early."""
         level, steps = self._plan[max(0, self.record.level)]
         to_come = self._plan[self.record.level + 1 :]
-        left = sum(_pixels(level) * steps for level, steps in to_come)
-        if self._here is not None and not self.record.finished:
-            left += (steps - self.record.levels[-1][2]) * _pixels(level)
+        left = sum(level.pixels * steps for level, steps in to_come)
+        if self._objective is not None and not self.record.finished:
+            left += (steps - self.record.levels[-1][2]) * level.pixels
         return self.done + left
 
     @property
@@ -84,69 +104,39 @@ class Descent:
         return self.record.seconds + time.perf_counter() - self._begun
 
     @property
-    def at_full_size(self) -> Tensor:
-        """(B, 3, H, W), a copy of the pictures as they would be if the run ended now."""
-        return at_size(self.images, self.size).clone()
+    def step(self) -> Step:
+        """The last one, as a callback is told of it."""
+        images = at_size(self.images, self._size).clone()
+        return Step(self.number, images, self.record.history[-1], self.done / self.total)
 
     @property
-    def best(self) -> Tensor:
-        """(B, 3, H, W), those of the lowest loss so far."""
-        return at_size(self._best, self.size).clone()
-
-    @property
-    def broken(self) -> Tensor:
-        """(B,), which pictures cannot go on."""
-        assert self._mover is not None
-        return self._mover.broken
-
-    @property
-    def here(self) -> tuple[Objective, Tensor]:
-        """The table of the level that is going on, and its pictures as they were last seen."""
-        assert self._here is not None
-        return self._here, self.images
-
-    def step(self) -> bool:
-        """Make the next step; ``False`` if there is none."""
-        while self._is_level_over():
-            if not self._enter_next_level():
-                return self._finish()
-        here, mover = self._here, self._mover
-        assert here is not None
-        assert mover is not None
-        if isinstance(mover, Adam):
-            latest = max(step for step in self._rates if step <= self.number + 1)
-            mover.set_learning_rate(self._rates[latest])
-        mover.step()
-        # Everything after this line is quick: an interrupt hardly ever falls in here.
-        self.images, self._best = mover.images, mover.best
-        self.record.history.append(self._named(here.paper_losses(mover.terms)))
-        self.record.evaluations[-1] = int(mover.evaluations.max())
-        height, width, made = self.record.levels[-1]
-        self.record.levels[-1] = (height, width, made + 1)
-        return True
+    def pictures(self) -> Tensor:
+        """(B, 3, H, W): those of the end, or of the lowest loss so far if it was not reached."""
+        return at_size(self.images if self.record.finished else self._best, self._size).clone()
 
     def reweigh(self, new: Weighting) -> None:
         """Go on with other weights; ``ValueError`` for some that cannot be."""
-        assert self._here is not None
-        assert self._mover is not None
-        self._here = self._weighed(self._here, new, self.record.level)
-        new = new.in_floats
-        self.record.weighting = self.record.weighting.then(new)
-        self.record.reweighed.append((self.number, new))
-        if self._here is not None:
-            self.record.comparable = self.number
-            self._mover.go_on_with(self._here.evaluate)
-            self._best = self._mover.best
-            self.record.evaluations[-1] = int(self._mover.evaluations.max())
+        assert self._objective is not None
+        assert self._optimizer is not None
+        with self._fault_on_record():
+            objective = self._weighed(self._objective, new, self.record.level)
+            if objective is not None:
+                self._optimizer.go_on_with(objective.evaluate)
+                self._best = self._optimizer.best
+                self.record.evaluations[-1] = int(self._optimizer.evaluations.max())
+                self.record.comparable = self.number
+            self._objective = objective
+            self.record.weighting = self.record.weighting.then(new.in_floats)
+            self.record.reweighed.append((self.number, new.in_floats))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name, and plain values: with them :meth:`restore` goes on as if nothing had
         happened. Of a finished run only its pictures and losses."""
         tensors, values = self.record.plain(self.names, rows=len(self.images))
         tensors |= {"images": self.images}
-        if self._here is not None and self._mover is not None and not self.record.finished:
-            tensors |= {f"optimizer/{name}": each for name, each in self._mover.state().items()}
-        tile = None if self._here is None else self._here.tile
+        if self._objective is not None and self._optimizer is not None and not self.record.finished:
+            tensors |= {f"optimizer/{name}": x for name, x in self._optimizer.state().items()}
+        tile = None if self._objective is None else self._objective.tile
         return tensors, values | {"seconds": self.seconds, "tile": tile}  # memory may have run out
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -155,51 +145,102 @@ class Descent:
         self.images = self._best = tensors["images"].to(self.images)
         of_optimizer = part("optimizer", tensors)
         if of_optimizer:
-            level = self._plan[self.record.level][0]
-            self._here = self._weighed(level.objective(), self.record.weighting, self.record.level)
-            assert self._here is not None
-            self._here.tile = min(filter(None, (self._here.tile, values["tile"])), default=None)
-            self._mover = self._make_optimizer(self._here, self.images)
-            self._mover.restore(of_optimizer)
-            self.images, self._best = self._mover.images, self._mover.best
+            level = self._plan[self.record.level][0].objective()
+            objective = self._weighed(level, self.record.weighting, self.record.level)
+            assert objective is not None
+            objective.tile = min(filter(None, (objective.tile, values["tile"])), default=None)
+            self._objective = objective
+            self._optimizer = self._make_optimizer(objective, self.images)
+            self._optimizer.restore(of_optimizer)
+            self.images, self._best = self._optimizer.images, self._optimizer.best
 
-    def _is_level_over(self) -> bool:
-        if self._here is None:
-            return True
+    def _level_goes_on(self) -> bool:
+        if self._objective is None:
+            return False
         made, asked = self.record.levels[-1][2], self._plan[self.record.level][1]
-        return made == asked or self._has_settled()
+        return made < asked and not self._has_settled()
 
     def _enter_next_level(self) -> bool:
+        """Begin with the next one in which something counts; ``False`` if there is none."""
         record = self.record
-        if record.level + 1 == len(self._plan):
-            return False
-        record.level += 1
-        level = self._plan[record.level][0]
-        self._here = self._mover = None  # their memory goes before the next ones' is taken
-        here = self._weighed(level.objective(), record.weighting, record.level)
-        if here is None:
+        for level, _ in self._plan[record.level + 1 :]:
+            record.level += 1
+            self._objective = self._optimizer = None  # before the memory of the next ones is taken
+            objective = self._weighed(level.objective(), record.weighting, record.level)
+            if objective is None:
+                continue
+            self.images = self._best = at_size(self.images, level.size)
+            self._optimizer = self._make_optimizer(objective, self.images)
+            losses = objective.paper_losses(self._optimizer.terms)
+            record.at_start = record.at_start or self._named(losses)
+            record.evaluations.append(int(self._optimizer.evaluations.max()))
+            record.levels.append((*level.size, 0))
+            record.comparable = self.number
+            self._objective = objective
             return True
-        self.images = self._best = at_size(self.images, level.size)
-        self._mover = self._make_optimizer(here, self.images)
-        record.at_start = record.at_start or self._named(here.paper_losses(self._mover.terms))
-        record.evaluations.append(int(self._mover.evaluations.max()))
-        record.levels.append((*level.size, 0))
-        record.comparable = self.number
-        self._here = here
-        return True
+        return False
 
-    def _finish(self) -> bool:
+    def _make_step(self) -> None:
+        assert self._objective is not None
+        assert self._optimizer is not None
+        self._optimizer.step()
+        # Everything after this line is quick: an interrupt hardly ever falls in here.
+        self.images, self._best = self._optimizer.images, self._optimizer.best
+        losses = self._objective.paper_losses(self._optimizer.terms)
+        self.record.history.append(self._named(losses))
+        self.record.evaluations[-1] = int(self._optimizer.evaluations.max())
+        height, width, made = self.record.levels[-1]
+        self.record.levels[-1] = (height, width, made + 1)
+
+    def _finish(self) -> None:
         """Of a picture that ended worse than it began, the best on the way counts."""
-        if self._mover is not None:
-            for picture in self._mover.diverged.nonzero().flatten().tolist():
+        if self._optimizer is not None:
+            for picture in self._optimizer.diverged.nonzero().flatten().tolist():
                 self.images = self.images.clone()
                 self.images[picture] = self._best[picture]
-                self.record.trouble.append(
+                self._note(
                     f"the loss of picture {picture + 1} ended higher than it began, its best one "
                     "on the way is kept; take a smaller learning_rate (0.02 is the default)"
                 )
         self.record.finished = True
-        return False
+
+    def _broken_on_record(self) -> bool:
+        """Say why pictures cannot go on, each once; ``True`` if that holds for all of them."""
+        assert self._optimizer is not None
+        broken = self._optimizer.broken
+        for picture in broken.nonzero().flatten().tolist():
+            which = f"picture {picture + 1} cannot go on"
+            if not any(sentence.startswith(which) for sentence in self.record.trouble):
+                why = self._why_broken(picture)
+                began = self.number > 1 or self.record.at_start["total_loss"].isfinite().any()
+                if broken.all() and not began:
+                    raise ValueError(f"{which}: {why}")
+                self._note(f"{which} after step {self.number}: {why}")
+        return bool(broken.all())
+
+    def _why_broken(self, picture: int) -> str:
+        assert self._objective is not None
+        try:
+            return diagnosis.describe(self._objective, self.images, picture)
+        except (MemoryError, RuntimeError):  # looking takes more memory than a step
+            return "its loss is not finite, and it could not be looked at where that begins"
+
+    @contextmanager
+    def _fault_on_record(self) -> Iterator[None]:
+        """Where memory or the device fails after a step was made, no other follows; the pictures
+        so far stay, and why is on record."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            why = checks.explain(error)
+            if why is None or not self.number:
+                raise
+            self._failed = True
+            self._note(f"stopped after step {self.number}: {why}")
+
+    def _note(self, trouble: str) -> None:
+        self.record.trouble.append(trouble)
+        say(trouble)
 
     def _weighed(self, objective: Objective, new: Weighting, level: int) -> Objective | None:
         """The table with other weights; ``None`` for a coarse level where nothing would count."""
@@ -221,14 +262,3 @@ class Descent:
             return False
         before, now = history[-1 - window]["total_loss"], history[-1]["total_loss"]
         return bool((before - now <= self._tolerance * before.abs()).all())
-
-
-def at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """The pictures in that size, on their device."""
-    if tuple(images.shape[2:]) == size:
-        return images
-    return resize(images.cpu(), size).to(images)  # on the CPU: not every device can do it
-
-
-def _pixels(level: Level) -> int:
-    return level.size[0] * level.size[1]

@@ -12,76 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nst_utils.networks.network import Network
 from nst_utils.objective.table import Objective
-from nst_utils.optimize.descent import Descent
-from nst_utils.support import checks
-from nst_utils.support.messages import say
-
-
-def make_step(run: Descent) -> bool:
-    """Let a run make its next step; ``False`` if it has none left, or cannot make it.
-
-    What stands in the way is said, and kept in the run's record.
-
-    Raises:
-        ValueError: not one picture has a finite loss at the start.
-        MemoryError, RuntimeError: as :func:`attempt`.
-    """
-    known = len(run.record.trouble)
-    goes_on = attempt(run, run.step)
-    if goes_on and bool(run.broken.any()):
-        _describe_new_ones(run)
-        goes_on = not bool(run.broken.all())
-        if not goes_on and run.number == 1 and not bool(_start(run).isfinite().any()):
-            raise ValueError(run.record.trouble[-1].replace(" after step 1", ""))
-    for sentence in run.record.trouble[known:]:
-        say(sentence)
-    return goes_on
-
-
-def attempt(run: Descent, work: Callable[[], object]) -> bool:
-    """Do something in a run; ``False`` if it says so itself, or where memory or the device fails,
-    which is then on record.
-
-    Raises:
-        MemoryError, RuntimeError: there is no memory, or the device failed, before a step was made.
-    """
-    try:
-        return work() is not False
-    except (MemoryError, RuntimeError) as error:
-        why = checks.explain(error, options=False)
-        if why is None or not run.number:
-            raise
-        run.record.trouble.append(f"stopped after step {run.number}: {why}")
-        return False
-
-
-def _start(run: Descent) -> Tensor:
-    return run.record.at_start["total_loss"]
-
-
-def _describe_new_ones(run: Descent) -> None:
-    for picture in run.broken.nonzero().flatten().tolist():
-        which = f"picture {picture + 1} cannot go on"
-        if not any(sentence.startswith(which) for sentence in run.record.trouble):
-            try:
-                why = describe(*run.here, picture)
-            except (MemoryError, RuntimeError):  # looking takes more memory than a step
-                why = "its loss is not finite, and it could not be looked at where that begins"
-            run.record.trouble.append(f"{which} after step {run.number}: {why}")
 
 
 def describe(objective: Objective, images: Tensor, picture: int) -> str:
     """Where, evaluated once more, something of that row is not finite, and what to do."""
-    rows = torch.tensor([picture])
+    rows = torch.tensor([picture], device="cpu")
     with _Watch(objective.net) as watch:
         evaluation = objective.evaluate(images[picture : picture + 1], rows.to(images.device))
     if watch.response is not None:
         return f"the responses of {watch.response} are not finite; {watch.advice}"
     bad = (~evaluation.terms[0].isfinite()).nonzero().flatten().tolist()
     # Columns that a row does not have are NaN, too.
-    its_own = objective.layer_weights[picture] > 0
-    terms = [objective.columns[column] for column in bad if its_own[column]]
+    terms = [objective.columns[column] for column in bad if objective.has(picture, column)]
     if terms:
         though = ", though the responses to the picture are" if watch.looked else ""
         return f"the loss {terms[0]} is not finite{though}; {watch.advice}"
@@ -104,7 +48,7 @@ class _Watch:
         looked: whether it saw any; a compiled network does not let it.
     """
 
-    def __init__(self, net: torch.nn.Module) -> None:
+    def __init__(self, net: Network) -> None:
         self.response: str | None = None
         self.gradient: str | None = None
         self.looked = False
@@ -113,10 +57,8 @@ class _Watch:
         self._greatest = 0.0
 
     def __enter__(self) -> _Watch:
-        for name, layer in self._net.named_modules():
-            if name.startswith("_steps.") and name.count(".") == 1:
-                hook = self._hook(name.removeprefix("_steps."))
-                self._handles.append(layer.register_forward_hook(hook))
+        for layer, module in self._net.modules_by_layer().items():
+            self._handles.append(module.register_forward_hook(self._hook(layer)))
         return self
 
     def __exit__(self, *_: object) -> None:

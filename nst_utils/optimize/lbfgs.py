@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from nst_utils.objective.table import Evaluation
 from nst_utils.optimize.curvature import Curvature
-
-Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
-
-# One gray level of 255.
-GRAY_LEVEL = 1 / 255
-# A row that finds nothing finite in so many steps is given up.
-GIVE_UP_AFTER = 2
+from nst_utils.optimize.optimizer import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
 
 _STATE = (
     *("_x", "_g", "loss", "terms", "evaluations", "_failures"),
     *("_s", "_y", "_rho", "_scaling", "_has_history", "_restart_step"),
 )
-
-
-def is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
-    """Which rows have a finite loss and gradient: (B,), (B, ...) -> (B,)."""
-    return loss.isfinite() & gradient.isfinite().flatten(1).all(1)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -74,7 +62,7 @@ class LBFGS:
         self._restart_step = start.new_full((rows,), first_step)
         self._steps = 0
         self._failures = torch.zeros(rows, dtype=torch.long, device=start.device)
-        self.evaluations = torch.ones(rows, dtype=torch.long)
+        self.evaluations = torch.ones(rows, dtype=torch.long, device="cpu")
         first = evaluate(self.images, None)
         self.loss, self.terms = first.loss, first.terms
         self._g = first.gradient.flatten(1)
@@ -104,7 +92,7 @@ class LBFGS:
         state = {name: getattr(self, name) for name in _STATE}
         if self._curvature is not None:
             state |= self._curvature.state()
-        return state | {"_steps": torch.tensor(self._steps)}
+        return state | {"_steps": torch.tensor(self._steps, device="cpu")}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from where :meth:`state` was taken, of the same problem."""

@@ -1,11 +1,10 @@
-"""One optimization from start to end, and what comes out of it."""
+"""The loop: equation 7 minimized, from the start to what comes out of it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +16,29 @@ from nst_utils.objective.rows import Weighting
 from nst_utils.objective.table import Objective
 from nst_utils.optimize.adam import Adam
 from nst_utils.optimize.checkpoints import Checkpoint, identity
-from nst_utils.optimize.coarse_to_fine import Level
+from nst_utils.optimize.coarse_to_fine import Level, plan
 from nst_utils.optimize.descent import Descent
-from nst_utils.optimize.diagnosis import attempt, make_step
 from nst_utils.optimize.lbfgs import LBFGS
-from nst_utils.optimize.results import Callback, Result, Step
+from nst_utils.optimize.optimizer import Optimizer
+from nst_utils.optimize.records import Record
+from nst_utils.optimize.results import Callback, Result
+from nst_utils.optimize.settings import LearningRate, Settings
 from nst_utils.support import checks
 from nst_utils.support.messages import say
+from nst_utils.support.neutral import neutral
 from nst_utils.support.quick import quick_steps
 
-OPTIMIZERS = ("lbfgs", "adam")
 
-# One number, or the step (1, 2, ...) from which each rate holds: {1: 0.02, 200: 0.005}.
-LearningRate = float | Mapping[int, float]
-
-
+@neutral()
 def minimize(
     objective: Objective,
     start: Tensor,
     *,
-    steps: int = 300,
-    optimizer: str = "lbfgs",
-    learning_rate: LearningRate = 0.02,
-    tolerance: float | None = None,
-    exact: bool = False,
+    steps: int = Settings.steps,
+    optimizer: str = Settings.optimizer,
+    learning_rate: LearningRate = Settings.learning_rate,
+    tolerance: float | None = Settings.tolerance,
+    exact: bool = Settings.exact,
     coarse: Sequence[Level] = (),
     callback: Callback | None = None,
     progress: bool = True,
@@ -65,7 +63,7 @@ def minimize(
             ``steps``, all together at most half.
         callback: called with a :class:`Step` after each step; to stop early, raise
             ``KeyboardInterrupt``; to go on with other weights, return a
-            :class:`nst_utils.objective.rows.Weighting`.
+            :class:`nst_utils.Weighting`.
         progress: show a bar with the losses.
         checkpoint: a file to which the run is saved now and then, for at most 3 % of its time.
             Where it exists already, the run goes on from there, and ends as if it had never been
@@ -79,49 +77,40 @@ def minimize(
     Raises:
         ValueError: settings that cannot be used; a loss that is not finite at the start.
     """
-    if not isinstance(objective, Objective):
-        raise ValueError(f"objective must be an Objective, got {checks.shown(objective)}")
-    check_settings(steps, optimizer, learning_rate, tolerance, exact, callback)
-    steps, rates = quick_steps(int(steps)), check_learning_rate(learning_rate)
+    how = Settings(steps, optimizer, learning_rate, tolerance, exact)
+    checks.function("callback", callback)
+    start = _checked_start(objective, start)
     device = objective.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    start = checks.images("start", start).detach().to(objective.net.mean)
-    if len(start) != len(objective):
-        raise ValueError(
-            f"start holds {len(start)} pictures for {len(objective)} rows; give one for each"
-        )
 
-    def make_optimizer(table: Objective, images: Tensor) -> LBFGS | Adam:
-        if optimizer == "lbfgs":
-            return LBFGS(table.evaluate, images, curvature=not exact)
-        return Adam(table.evaluate, images, learning_rate=rates[1])
+    def make_optimizer(table: Objective, images: Tensor) -> Optimizer:
+        if how.optimizer == "lbfgs":
+            return LBFGS(table.evaluate, images, curvature=not how.exact)
+        return Adam(table.evaluate, images, lambda: how.rate(run.number + 1))
 
-    plan = _plan([*coarse, Level((start.shape[2], start.shape[3]), lambda: objective)], steps)
-    run = Descent(plan, start, make_optimizer, rates, tolerance, objective.columns)
-    loop = {
-        "steps": steps,
-        "optimizer": optimizer,
-        "learning_rate": rates if len(rates) > 1 else rates[1],
-        "tolerance": tolerance if tolerance is None else float(tolerance),
-        "exact": bool(exact),
-        "device": str(device),
-    }
+    full = Level((start.shape[2], start.shape[3]), lambda: objective)
+    levels = plan([*coarse, full], quick_steps(int(steps)))
+    run = Descent(levels, start, make_optimizer, tolerance, objective.columns)
+    loop = _loop_settings(how, levels, objective)
     file = None
     if checkpoint is not None:
-        levels = [level.size for level, _ in plan]
-        file = Checkpoint(checkpoint, identity(objective, start, levels=levels, **loop))
-        saved = file.load()
-        if saved is not None:
-            run.restore(*saved)
-        del saved  # it holds what the optimizer has, too
-    resumed = run.number
-    if resumed and progress:
-        say(f"{checkpoint}: going on after step {resumed} of {steps}")
-    interrupted = False
+        sizes = [level.size for level, _ in levels]
+        file = Checkpoint(checkpoint, identity(objective, start, levels=sizes, **loop))
+        _go_on_from(file, run, loop["steps"] if progress else None)
+    resumed, was_finished, interrupted = run.number, run.record.finished, False
+
     bar = _progress_bar(run, progress)
     try:
-        _make_steps(run, bar, steps, callback, file)
+        for number in run:  # each moves every picture once, towards less of equation 7
+            _show_losses(bar, run, f"{number}/{loop['steps']}")
+            answer = None if callback is None else callback(run.step)
+            if isinstance(answer, Weighting):
+                run.reweigh(answer)
+            if file is not None:
+                file.save_if_due(run.state)
+        if file is not None and run.record.finished and not was_finished:
+            file.save(run.state())
     except KeyboardInterrupt:
         if not run.record.at_start:
             raise
@@ -129,94 +118,70 @@ def minimize(
     finally:
         bar.total = run.total  # less than foreseen where it ended early
         bar.close()
-    image = run.at_full_size if run.record.finished else run.best
-    reweighed = [(number, asdict(weighting)) for number, weighting in run.record.reweighed]
+    image, record = run.pictures.float().cpu(), run.record
     return Result(
-        image=image.float().cpu(),
-        history=run.record.history_of(run.names, len(image)),
-        start=run.record.at_start,
+        image=image,
+        history=record.history_of(run.names, len(image)),
+        start=record.at_start,
         settings={
             **(settings or {}),
-            **({"reweighed": reweighed} if reweighed else {}),
-            "network": objective.net.description,
+            **_settings_on_the_way(record),
             **loop,
-            "learning_rate": learning_rate,
+            "network": objective.net.description,
             "height": image.shape[2],
             "width": image.shape[3],
         },
         device=str(objective.device),  # it may have gone on on the CPU
         seconds=run.seconds,
-        evaluations=sum(run.record.evaluations),
+        evaluations=sum(record.evaluations),
         peak_memory_bytes=_peak_memory(device),
-        levels=run.record.levels,
+        levels=record.levels,
         interrupted=interrupted,
-        trouble="; ".join(run.record.trouble),
+        trouble="; ".join(record.trouble),
         resumed=resumed,
     )
 
 
-def _make_steps(
-    run: Descent,
-    bar: tqdm,
-    steps: int,
-    callback: Callback | None,
-    file: Checkpoint | None,
-) -> None:
-    """All that are left, or until no picture can go on."""
-    was_finished = run.record.finished
-    while make_step(run):
-        _show_losses(bar, run, steps)
-        if callback is not None:
-            losses = run.record.history[-1]
-            told = callback(Step(run.number, run.at_full_size, losses, run.done / run.total))
-            if isinstance(told, Weighting) and not attempt(run, partial(run.reweigh, told)):
-                say(run.record.trouble[-1])
-                return
-        if file is not None:
-            file.save_if_due(run.state)
-    if file is not None and run.record.finished and not was_finished:
-        file.save(run.state())
-
-
-def check_settings(
-    steps: int = 300,
-    optimizer: str = "lbfgs",
-    learning_rate: LearningRate = 0.02,
-    tolerance: float | None = None,
-    exact: bool = False,
-    callback: Callback | None = None,
-    **_: object,
-) -> None:
-    """Raise ``ValueError`` for settings of :func:`minimize` before anything is loaded for them."""
-    checks.count("steps", steps)
-    checks.one_of("optimizer", optimizer, OPTIMIZERS)
-    check_learning_rate(learning_rate)
-    if tolerance is not None:
-        checks.weight("tolerance", tolerance)
-    checks.flag("exact", exact)
-    checks.function("callback", callback)
-
-
-def check_learning_rate(learning_rate: LearningRate) -> dict[int, float]:
-    """The schedule as step -> rate, from step 1 on; ``ValueError`` for one that cannot be used."""
-    if not isinstance(learning_rate, Mapping):
-        return {1: checks.weight("learning_rate", learning_rate)}
-    rates = {
-        checks.count("a step of learning_rate", step): checks.weight("learning_rate", rate)
-        for step, rate in learning_rate.items()
-    }
-    if 1 not in rates:
+def _checked_start(objective: Objective, start: Tensor) -> Tensor:
+    """Where the pictures begin, on the objective's device."""
+    if not isinstance(objective, Objective):
+        raise ValueError(f"objective must be an Objective, got {checks.shown(objective)}")
+    start = checks.images("start", start).detach().to(objective.net.mean)
+    if len(start) != len(objective):
         raise ValueError(
-            "learning_rate must say what holds from step 1 on, for instance {1: 0.02, 200: 0.005}"
+            f"start holds {len(start)} pictures for {len(objective)} rows; give one for each"
         )
-    return rates
+    return start
 
 
-def _plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
-    """How many steps each level gets: a coarse one a fifth, the last at least half of all."""
-    *coarse, full = levels
-    each = steps // max(5, 2 * len(coarse))
-    return [(level, each) for level in coarse if each] + [(full, steps - each * len(coarse))]
+def _loop_settings(
+    how: Settings, levels: Sequence[tuple[Level, int]], objective: Objective
+) -> dict[str, Any]:
+    """As plain values, which a report and a checkpoint can hold."""
+    rates = how.rates
+    return {
+        "steps": sum(steps for _, steps in levels),
+        "optimizer": how.optimizer,
+        "learning_rate": rates if len(rates) > 1 else rates[1],
+        "tolerance": how.tolerance if how.tolerance is None else float(how.tolerance),
+        "exact": bool(how.exact),
+        "device": str(objective.device),
+    }
+
+
+def _go_on_from(file: Checkpoint, run: Descent, steps: int | None) -> None:
+    """Take up what the file holds, if it holds something; say so where ``steps`` are given."""
+    saved = file.load()
+    if saved is not None:
+        run.restore(*saved)
+        if run.number and steps is not None:
+            say(f"{file.path}: going on after step {run.number} of {steps}")
+
+
+def _settings_on_the_way(record: Record) -> dict[str, Any]:
+    """The weights that a callback has changed, and after which step."""
+    changed = [(number, asdict(weighting)) for number, weighting in record.reweighed]
+    return {"reweighed": changed} if changed else {}
 
 
 def _progress_bar(run: Descent, progress: bool) -> tqdm:
@@ -231,10 +196,10 @@ def _progress_bar(run: Descent, progress: bool) -> tqdm:
     )
 
 
-def _show_losses(bar: tqdm, run: Descent, steps: int) -> None:
+def _show_losses(bar: tqdm, run: Descent, step: str) -> None:
     """The step and the losses of the pictures, averaged, beside the bar."""
     losses = run.record.history[-1]
-    shown = {"step": f"{run.number}/{steps}"} | {
+    shown = {"step": step} | {
         name.removesuffix("_loss"): f"{losses[name].mean().item():.3g}"
         for name in ("content_loss", "style_loss", "total_loss")
     }

@@ -35,7 +35,7 @@ class Record:
         return {
             name: torch.stack([losses[name] for losses in self.history])
             if self.history
-            else torch.zeros(0, rows, dtype=torch.float64)
+            else torch.zeros(0, rows, dtype=torch.float64, device="cpu")
             for name in names
         }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 
@@ -58,6 +59,21 @@ class Result:
     trouble: str = ""
     resumed: int = 0
 
+    def __repr__(self) -> str:
+        """A few lines: what was made, where, how, and what became of the losses."""
+        first, last = self.start.get("total_loss"), self.history["total_loss"][-1:]
+        losses = (
+            ", ".join(f"{a:.3g} to {b:.3g}" for a, b in zip(first, last[0], strict=True))
+            if first is not None and len(last)
+            else "none yet"
+        )
+        ended = self.trouble or ("interrupted" if self.interrupted else "")
+        return (
+            f"Result: {len(self.image)} of {self.image.shape[3]}x{self.image.shape[2]} px, "
+            f"{self.steps} steps in {self.seconds:.1f} s on {self.device}\n"
+            f"total_loss: {losses}" + (f"\n{ended}" if ended else "")
+        )
+
     @property
     def steps(self) -> int:
         """How many steps were made."""
@@ -70,9 +86,21 @@ def plain_settings(arguments: dict[str, Any]) -> dict[str, Any]:
     return {k: _plain(v) for k, v in arguments.items() if k not in left_out}
 
 
+def listed(*values: Any) -> tuple[Any, ...]:
+    """The values, an iterator as a list: it can be gone through only once."""
+    return tuple(list(each) if isinstance(each, Iterator) else each for each in values)
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor) and value.ndim >= 2:  # masks may be (H, W)
+    """As JSON and pickle take it: a picture by its size, NumPy's numbers as Python's."""
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim >= 2:  # masks may be (H, W)
         return f"picture {value.shape[-1]}x{value.shape[-2]}"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset, range)):
         return [_plain(each) for each in value]
-    return value
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)  # a path, a device

@@ -52,6 +52,7 @@ class Drawing(Figure):
 def show(
     images: Tensor | Result | Sequence[Tensor | Result],
     titles: Sequence[str] | None = None,
+    *,
     columns: int | None = None,
     width: float | None = None,
     alt: str | None = None,
@@ -98,7 +99,7 @@ def show(
     return figure
 
 
-def plot_history(result: Result, picture: int | None = None) -> Figure:
+def plot_history(result: Result, *, picture: int | None = None) -> Figure:
     """Draw the losses over the steps: the total loss (eq. 7), and every layer by itself.
 
     A dotted line ends each coarse level, whose losses are those of a smaller picture.
@@ -175,6 +176,7 @@ def plot_table(
     values: Tensor,
     rows: Sequence[str],
     columns: Sequence[str],
+    *,
     form: str = "{:.1%}",
     labels: tuple[str, str] = ("", ""),
 ) -> Figure:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from nst_utils.images.files import to_pil
-from nst_utils.optimize.loop import Step
+from nst_utils.optimize.results import Step
 from nst_utils.support import checks
 from nst_utils.support.paths import user_path, write_whole
 

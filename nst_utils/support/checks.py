@@ -6,13 +6,17 @@ import difflib
 import math
 import re
 import reprlib
+import sys
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-import torch
-from torch import Tensor
+from nst_utils.support.messages import one_line
+
+if TYPE_CHECKING:  # names, numbers and sentences do without torch, which takes seconds to load
+    import torch
+    from torch import Tensor
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
@@ -21,10 +25,11 @@ _short.maxstring = _short.maxother = 80
 def shown(value: object) -> str:
     """A value as a message shows it: short and on one line, a tensor by its shape.
 
+    >>> import torch
     >>> shown("lbgfs"), shown(torch.ones(2, 3)), shown(list(range(100)))
     ("'lbgfs'", 'a tensor of shape (2, 3)', '[0, 1, 2, 3, 4, 5, ...]')
     """
-    if isinstance(value, Tensor) and value.ndim:
+    if _is_tensor(value) and value.ndim:
         return f"a tensor of shape {tuple(value.shape)}"
     text = " ".join(_short.repr(value).split())
     return text if len(text) <= 90 else f"{text[:80]} ..."
@@ -74,7 +79,7 @@ def weight(what: str, value: object) -> float:
 
 def is_several(value: object) -> TypeGuard[Iterable[Any]]:
     """Whether these are several values; a text or a tensor is one."""
-    if isinstance(value, (str, bytes, Tensor)):
+    if isinstance(value, (str, bytes)) or _is_tensor(value):
         return False
     try:
         iter(value)  # type: ignore[call-overload]
@@ -99,8 +104,10 @@ def function(what: str, value: object) -> None:
 
 def images(what: str, value: object) -> Tensor:
     """Return ``value`` if it is a float tensor (B, 3, H, W) of finite numbers, else raise."""
-    if not isinstance(value, Tensor) or value.ndim != 4 or value.shape[1] != 3:
-        got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.ndim != 4 or value.shape[1] != 3:
+        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise ValueError(
             f"{what} must be a tensor of shape (B, 3, H, W) as load_image gives it, got {got}"
         )
@@ -112,7 +119,7 @@ def images(what: str, value: object) -> Tensor:
         raise ValueError(f"{what} is empty, of shape {tuple(value.shape)}; load the picture again")
     if not torch.isfinite(value).all():
         raise ValueError(f"{what} holds NaN or infinite values; load the picture again")
-    return value
+    return value.clone() if value.is_inference() else value  # or no gradient could pass it
 
 
 def one_image(what: str, value: object) -> Tensor:
@@ -138,11 +145,14 @@ def device(name: str | torch.device = "auto") -> torch.device:
     ``"auto"`` takes CUDA, then Apple's MPS, then the CPU. Raises ``ValueError`` with the way out
     where the device is unknown or not there.
     """
-    name = str(name) if isinstance(name, (str, torch.device)) else shown(name)
+    is_name = isinstance(name, (str, *_of_torch("device")))
+    name = str(name) if is_name else shown(name)
     kind, _, index = name.partition(":")
     one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
     if name != kind and (kind == "auto" or not index.isdecimal()):
         raise ValueError(f"device '{name}' is not there; use 'auto', 'cpu', 'cuda' or 'cuda:1'")
+    import torch
+
     if kind == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -160,6 +170,17 @@ def device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(name)
 
 
+def _of_torch(name: str) -> tuple[type, ...]:
+    """A class of torch, as ``isinstance`` takes it; none where torch is not loaded, since then
+    nothing can be of it."""
+    found = getattr(sys.modules.get("torch"), name, None)
+    return () if found is None else (found,)
+
+
+def _is_tensor(value: object) -> TypeGuard[Tensor]:
+    return isinstance(value, _of_torch("Tensor"))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the machine or of a GPU."""
     # torch raises plain RuntimeErrors, and passes on what C++ and oneDNN call it.
@@ -168,19 +189,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or bool(of_torch)
 
 
-def explain(error: BaseException, options: bool = True) -> str | None:
-    """One line for the user on an error that a run ended with; ``None`` for a bug of ours.
-
-    With ``options`` it names those of the command line.
-    """
+def explain(error: BaseException) -> str | None:
+    """One line for the user on an error that a run ended with; ``None`` for a bug of ours."""
     if isinstance(error, (ValueError, OSError)):
-        return " ".join(str(error).splitlines())
+        return one_line(error, whole=True)
     if is_out_of_memory(error):
-        option = " (--size)" if options else ""
-        return f"there is not enough memory for this; use a smaller size{option}"
+        return "there is not enough memory for this; use a smaller size, for instance size=256"
     # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.
-    if isinstance(error, (torch.AcceleratorError, NotImplementedError)):
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        option = " (--device cpu)" if options else ""
-        return f"the device could not do this ({first_line}); use the CPU{option}"
+    if isinstance(error, (NotImplementedError, *_of_torch("AcceleratorError"))):
+        return f'the device could not do this ({one_line(error)}); use the CPU (device="cpu")'
     return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import io
 import os
-import re
 import secrets
 import stat
 import tempfile
@@ -42,6 +42,14 @@ def data_file(relative: str) -> Path:
         f"the bundled file data/{relative} is missing; install nst_utils again, or check it out "
         "again with git"
     )
+
+
+def notebooks() -> list[Path]:
+    """The notebooks in their order: in a wheel inside the package, in a checkout beside it."""
+    for root in (_PACKAGE, _PACKAGE.parent):
+        if found := sorted((root / "notebooks").glob("[0-9]*.ipynb")):
+            return found
+    raise FileNotFoundError("the notebooks are missing; install nst_utils again")
 
 
 def user_path(path: str | os.PathLike[str], what: str = "a path") -> Path:
@@ -132,11 +140,13 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
     What a living process is writing stays, where the disk knows locks.
     """
     target = user_path(path).resolve()
-    theirs = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{8}\.part")
-    with contextlib.suppress(OSError):
-        for file in target.parent.iterdir():
-            if theirs.fullmatch(file.name):
-                _remove_abandoned(file)
+    for file in target.parent.glob(f"{glob.escape(_prefix(target))}{'[0-9a-f]' * 8}.part"):
+        with contextlib.suppress(OSError), file.open("r+b") as opened:
+            if fcntl is not None:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:  # Windows deletes none that is open, here or elsewhere
+                opened.close()
+            file.unlink()
 
 
 class _Output(io.FileIO):
@@ -187,17 +197,6 @@ def _prefix(path: Path) -> str:
     if len(os.fsencode(name)) > 100:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return f".nst-{name}-"
-
-
-def _remove_abandoned(file: Path) -> None:
-    """Delete a file that nobody holds locked; Windows deletes none that is open."""
-    with contextlib.suppress(OSError):
-        if fcntl is not None:
-            with file.open("r+b") as opened:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                file.unlink()
-        else:
-            file.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

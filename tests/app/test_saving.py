@@ -125,6 +125,53 @@ def test_a_photograph_and_a_painting_may_have_the_same_name(make: MakeStudio) ->
     assert studio.studio.image.shape == (1, 3, 27, 32), "the painting was taken for both"
 
 
+def test_uploads_of_one_name_are_all_there(make: MakeStudio) -> None:
+    """Another picture never takes the place of the first; the same one again is no other."""
+    studio = make()
+    sent = [encoded(noisy(48, 40, seed), "PNG") for seed in (0, 1, 0)]
+    names = []
+    for content in sent:
+        studio.send("nst-content-upload", "image.png", content)
+        names.append(studio.radio("nst-content").value)
+    assert names == ["image.png", "image-2.png", "image.png"]
+    studio.send("nst-style-upload", "image.png", sent[1])
+    assert studio.radio("nst-style").value == "image-2.png"
+
+
+@pytest.mark.parametrize("name", ["chenonceau", "chelsea", "chenonceau.jpg", "x/chenonceau"])
+def test_an_upload_never_takes_the_place_of_a_bundled_picture(name: str, make: MakeStudio) -> None:
+    studio = make(content="chenonceau", init="content", steps=1)
+    options = list(studio.radio("nst-content").options)
+    studio.send("nst-content-upload", name, encoded(noisy(48, 40), "PNG"))
+    studio.send("nst-style-upload", name, encoded(noisy(48, 40), "PNG"))
+    assert list(studio.radio("nst-content").options)[: len(options)] == options
+    studio.radio("nst-content").value = "chenonceau"
+    studio.paint()
+    assert studio.studio.image is not None
+    assert studio.studio.image.shape == nst.load_image("chenonceau", 32).shape
+
+
+def test_a_file_in_the_notebooks_folder_never_takes_the_place_of_a_bundled_picture(
+    make: MakeStudio,
+) -> None:
+    noisy(48, 40).save("chelsea", "PNG")
+    assert Recipe(content="chelsea", size=32).picture("chelsea", {}).shape == (1, 3, 21, 32)
+    studio = make(init="content", steps=1)
+    studio.paint()
+    assert studio.studio.image is not None
+    assert studio.studio.image.shape == (1, 3, 21, 32)
+
+
+def test_a_recipe_does_not_open_files(make: MakeStudio) -> None:
+    """It comes with a picture, from anybody: names are those of pictures that are here."""
+    noisy(48, 40).save("mine.png")
+    with pytest.raises(ValueError, match=r"the picture mine.png is not here"):
+        Recipe(content="mine.png").picture("mine.png", {})
+    studio = make()
+    studio.send("nst-open", "a.png", with_recipe(Recipe(content="mine.png")))
+    assert "mine.png is not here; upload it first" in studio.says
+
+
 def test_a_saved_picture_holds_its_settings_and_nothing_is_overwritten(make: MakeStudio) -> None:
     studio = make(seed=3)
     studio.paint()
@@ -233,15 +280,32 @@ def test_where_the_folder_takes_no_file_there_is_still_a_download(
     assert files() == []
 
 
-@pytest.mark.parametrize("name", ["x" * 150 + ".png", "../../<b>&a.png", "größe 1.png", "..png"])
+NAMES = [
+    "x" * 150 + ".png",
+    "../../<b>&a.png",
+    "C:\\me\\a.png",
+    "größe 1.png",
+    "..png",
+    "",
+    " ",
+    "a/",
+]
+NAMES += ["a/", "..", "\ud800.png", "great-wave", "chelsea", "chelsea.jpg"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_any_name_of_an_upload_makes_a_file_name(
     name: str, make: MakeStudio, tmp_path: Path
 ) -> None:
     studio = make(steps=1)
-    for kind in ("content", "style"):
-        studio.send(f"nst-{kind}-upload", name, encoded(noisy(), "PNG"))
-    assert name in studio["nst-content"].children[2].options
-    assert f"{Path(name).stem}-2" in studio.says, "the painting is another picture"
+    ours = {*studio.radio("nst-content").options, *studio.radio("nst-style").options}
+    for seed, kind in enumerate(("content", "style")):
+        studio.send(f"nst-{kind}-upload", name, encoded(noisy(seed=seed), "PNG"))
+    chosen = [str(studio.radio(f"nst-{kind}").value) for kind in ("content", "style")]
+    assert chosen[0] != chosen[1], "the painting is another picture"
+    assert not {*chosen} & ours, "the bundled pictures keep their names"
+    assert not re.search(r"[/\\]", "".join(chosen))
+    assert all(each.strip() for each in chosen)
     studio.paint()
     studio.click("save-picture")
     (saved,) = files()

@@ -24,9 +24,8 @@ from torch import Tensor
 
 import nst_utils as nst
 from nst_utils.cli import commands, parser
-from nst_utils.experiments import presets
 from nst_utils.experiments.presets import PRESETS
-from nst_utils.networks import network
+from nst_utils.networks import builders, network
 from nst_utils.optimize import loop
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.support import checks
@@ -228,7 +227,7 @@ NETWORK_OPTIONS: list[tuple[str, str, Any]] = [
 RUN_OPTIONS: list[tuple[str, str, Any]] = [
     ("--steps 7", "steps", 7),
     ("--optimizer adam", "optimizer", "adam"),
-    ("--learning-rate 0.5", "learning_rate", 0.5),
+    ("--optimizer adam --learning-rate 0.5", "learning_rate", 0.5),
     ("--seed 9", "seed", 9),
     ("--device cpu", "device", "cpu"),
     ("--quiet", "progress", False),
@@ -249,7 +248,7 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--tv-weight 1e-3", "tv_weight", 1e-3),
     ("--tv-power 1", "tv_power", 1),
     ("--preserve-color luminance", "preserve_color", "luminance"),
-    ("--learning-rate 0.5,20:0.1", "learning_rate", {1: 0.5, 20: 0.1}),
+    ("--optimizer adam --learning-rate 0.5,20:0.1", "learning_rate", {1: 0.5, 20: 0.1}),
 ]
 
 
@@ -266,6 +265,7 @@ def test_every_option_reaches_the_transfer(
     assert isinstance(before.pop("net"), nst.Network)
     assert before == expected
     assert run(*command, *option.split()).code == 0
+    expected |= {"optimizer": "adam"} if "adam" in option else {}
     expected |= {name: value} if name != "device" else {}
     assert {key: asked.settings[key] for key in expected} == expected
     assert asked.settings[name] == value
@@ -390,6 +390,16 @@ def test_the_demo_is_a_transfer_that_it_prints(run: Run, asked: Asked, tmp_path:
     assert asked.settings == first
 
 
+def test_the_demo_paints_the_bundled_pictures_whatever_is_here(
+    run: Run, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noisy(40, 40).save("chenonceau", "PNG")
+    assert run("demo", "-o", "demo.png", "--device", "cpu").code == 0
+    wide = nst.load_image(nst.samples()["chenonceau"].path, 448)
+    assert torch.equal(asked.positional[0], wide)
+
+
 # Mistakes: exit code 2 and one line, before any work starts.
 
 
@@ -400,7 +410,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("long work started before the input was checked")
 
-    monkeypatch.setattr(presets, "NETWORKS", {"vgg19": refuse})
+    monkeypatch.setattr(builders, "NETWORKS", {"vgg19": refuse})
     monkeypatch.setattr(network.Network, "forward", refuse)
     monkeypatch.setattr(loop, "LBFGS", refuse)
     monkeypatch.setattr(loop, "Adam", refuse)
@@ -486,7 +496,7 @@ BAD_OPTIONS: list[tuple[str, list[str]]] = [
     (f"--report {'a' * 300}", ["aaa", "cannot be used as a path"]),
     ("--output ~nobody-of-that-name/a.png", ["~nobody-of-that-name/a.png", "path"]),
     ("--sise 64", ["--sise", "nst transfer --help"]),
-    ("third.jpg", ["third.jpg", "nst transfer --help"]),
+    ("third.jpg", ["2 paintings are given", "--style-blend", "--masks"]),
 ]
 
 
@@ -643,7 +653,7 @@ def fail_with(
     return transfer
 
 
-NO_MEMORY = ["not enough memory", "use a smaller size (--size)"]
+NO_MEMORY = ["not enough memory", "use a smaller size, for instance --size 256"]
 
 
 @pytest.mark.parametrize(
@@ -862,14 +872,14 @@ def test_a_masked_transfer_runs_from_one_command(
 
 BAD_VARIATIONS = {
     "two paintings": ("china starry-night", "2 paintings are given; say with --style-blend"),
-    "one share": ("china starry-night --style-blend 1", "one value for each of the 2 style"),
+    "one share": ("china starry-night --style-blend 1", "has 1 values for 2 paintings"),
     "no number": ("china --style-blend a,b", "must be a number"),
     "no mask": ("china --masks nowhere.png", "there is no picture"),
-    "two masks": ("china --masks china china", "one value for each of the 1 style"),
+    "two masks": ("china --masks china china", "--masks has 2 values for 1 painting;"),
     "a late rate": ("china --optimizer adam --learning-rate 0.1,x:2", "must be a whole number"),
     "half a rate": ("china --optimizer adam --learning-rate 0.1,2", "RATE,STEP:RATE"),
     "weights of layers": ("china --style-layer-weights 1,2", "2 values for 5 style layers"),
-    "layers of another": ("china --content-layers fire2", "vgg19 has other layers: unknown"),
+    "layers of another": ("china --content-layers fire2", "--content-layers names layers of vgg19"),
     "another network": ("china --network squeezenet1_1", "squeezenet1_1 has other layers"),
     "not bundled": ("china --network vgg16 --weights bundled", "only vgg19 is bundled; for vgg16"),
 }

@@ -31,7 +31,8 @@ from PIL import Image
 from torch import Tensor
 
 from nst_utils.images import decoding
-from nst_utils.images.files import load_image, noise_image, resize, samples, save_image, to_pil
+from nst_utils.images.files import load_image, noise_image, resize, save_image, to_pil
+from nst_utils.images.names import samples
 
 Color = tuple[float, float, float]
 

@@ -6,12 +6,15 @@ import copy
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,11 +22,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.memory import available, estimate
+from nst_utils.memory import available, estimate, step_down
+from nst_utils.memory.step_down import WithinMemory
 from nst_utils.networks.network import Network
-from nst_utils.objective import step_down
 from nst_utils.objective.rows import Row
-from nst_utils.objective.table import Objective
 from nst_utils.support import checks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,23 +53,23 @@ def test_there_is_some_memory_here() -> None:
     assert 10**8 < free < 10**14
 
 
-def system(root: Path, **files: str) -> Path:
-    """A system's files, by path with ``__`` for slashes."""
-    for name, text in files.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
+def test_of_a_machine_what_it_calls_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=20 * 1024))
+    assert available.available(CPU) == 20 * 1024
 
 
-def test_of_a_machine_what_it_calls_available(tmp_path: Path) -> None:
-    root = system(tmp_path, proc__meminfo="MemTotal: 999 kB\nMemFree: 1 kB\nMemAvailable: 20 kB\n")
-    assert list(available._of_machine(root)) == [20 * 1024]
-
-
-def test_where_the_system_does_not_tell_what_is_free_all_there_is(tmp_path: Path) -> None:
-    (found,) = available._of_machine(tmp_path)
-    assert found == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+@linux
+@pytest.mark.parametrize("kind", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
+def test_of_a_process_its_limit_less_what_it_has(kind: int) -> None:
+    has = psutil.Process().memory_info()
+    used = has.vms if kind == resource.RLIMIT_AS else has.data
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (used + 10**9, hard))
+    try:
+        left = min(available._of_process())
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+    assert 0.9 * 10**9 < left < 1.1 * 10**9
 
 
 def test_of_a_container_its_limit_less_what_it_uses_but_for_cached_files(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_what_is_proposed_fits_and_a_pixel_more_does_not(net: Network) -> None:
     assert re.match(
         r"a picture of 2000x1500 px needs about \d+\.\d GB of memory here, but 4.0", said
     )
-    found = re.search(r"use tiles of (\d+) px.* --tile (\d+)\), or pictures .*--size (\d+)\)", said)
+    found = re.search(r"use tiles of (\d+) px.* \(tile=(\d+)\), or pictures .*\(size=(\d+)\)", said)
     assert found is not None
     tile, again, side = map(int, found.groups())
     assert tile == again
@@ -171,13 +173,6 @@ def test_only_what_helps_is_proposed(net: Network) -> None:
     assert "use a machine with more memory" in refusal(net, 1e5, (64, 64))
     assert "fewer pictures in one run" in refusal(net, 2.5e9, (512, 512), pictures=20)
     assert "fewer" not in refusal(net, 0.6e9, (512, 512), pictures=20)
-
-
-def test_where_nothing_is_known_nothing_is_refused(
-    net: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(estimate, "available", lambda _: None)
-    estimate.check_fits(net, [blank(10**5, 10**5)], (10**5, 10**5), "lbfgs")
 
 
 @pytest.mark.parametrize("way", ["transfer", "reconstruct_content", "reconstruct_style"])
@@ -227,7 +222,7 @@ def test_a_picture_is_cut_smaller_until_it_fits(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     content, style = nst.noise_image(300, 40, std=0.2), nst.noise_image(70, 50, std=0.2, seed=1)
-    objective = Objective(net, [row(content, style)])
+    objective = WithinMemory(net, [row(content, style)])
     image = nst.noise_image(300, 40, seed=2)
     whole = objective.evaluate(image)
     given = scarce(monkeypatch, lambda _: 3 * 120 * 40, error)
@@ -249,9 +244,9 @@ def test_a_painting_is_cut_too(
 ) -> None:
     style = nst.noise_image(60, 700, std=0.2)
     image = nst.noise_image(*content.shape[2:])
-    whole = Objective(net, [row(content, style)]).evaluate(image)
+    whole = WithinMemory(net, [row(content, style)]).evaluate(image)
     scarce(monkeypatch, lambda _: 3 * 60 * 400, ERRORS[0])
-    tiled = Objective(net, [row(content, style)]).evaluate(image)
+    tiled = WithinMemory(net, [row(content, style)]).evaluate(image)
     torch.testing.assert_close(tiled.loss, whole.loss, rtol=1e-5, atol=0)
     assert capfd.readouterr().err.count("tiles of 350 px") == 1
 
@@ -259,8 +254,8 @@ def test_a_painting_is_cut_too(
 def test_on_a_gpu_first_one_picture_at_a_time(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    objective = Objective(net, [row(content, style)] * 3)
-    monkeypatch.setattr(objective._capacity, "_one_by_one", False)
+    objective = WithinMemory(net, [row(content, style)] * 3)
+    monkeypatch.setattr(objective, "one_by_one", False)
     size = (content.shape[2], content.shape[3])
     images = torch.cat([nst.noise_image(*size, seed=seed) for seed in range(3)])
     together = objective.evaluate(images)
@@ -279,21 +274,21 @@ def test_in_the_end_the_work_moves_to_the_cpu(
     on_gpu = copy.deepcopy(net).to("meta")
     scarce(monkeypatch, lambda its: 0 if its.mean.is_meta else 10**9, ERRORS[0])
     monkeypatch.setattr(step_down, "on_device", lambda its, device: net.to(device))
-    wanted = Objective(net, [row(content, style)]).evaluate(content)
-    objective = Objective(on_gpu, [row(content, style)], may_move=True)
+    wanted = WithinMemory(net, [row(content, style)]).evaluate(content)
+    objective = WithinMemory(on_gpu, [row(content, style)], may_move=True)
     assert objective.device == CPU
     assert torch.equal(objective.evaluate(content).gradient, wanted.gradient)
-    objective._capacity.net = on_gpu  # so that it happens in the middle of a run
+    objective.net = on_gpu  # so that it happens in the middle of a run
     assert torch.equal(objective.evaluate(content).gradient, wanted.gradient)
     assert capfd.readouterr().err.count("the network runs on the CPU, which takes longer") == 2
     with pytest.raises(MemoryError, match="not enough memory"):
-        Objective(on_gpu, [row(content, style)])
+        WithinMemory(on_gpu, [row(content, style)])
 
 
 def test_when_nothing_is_left_it_is_a_sentence(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = Objective(net, [row(content, style)])
+    objective = WithinMemory(net, [row(content, style)])
     scarce(monkeypatch, lambda _: 100, ERRORS[1])
     with pytest.raises(MemoryError, match="however a picture is cut; use a smaller size"):
         objective.evaluate(content)
@@ -302,7 +297,7 @@ def test_when_nothing_is_left_it_is_a_sentence(
 def test_another_error_is_not_taken_for_it(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective = Objective(net, [row(content, style)])
+    objective = WithinMemory(net, [row(content, style)])
     scarce(monkeypatch, lambda _: 100, RuntimeError("a bug"))
     with pytest.raises(RuntimeError, match="a bug"):
         objective.evaluate(content)
@@ -342,7 +337,9 @@ def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_p
     done = process(code, "transfer", "chenonceau", "starry-night", *options)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
-    found = re.search(r"nst: a picture of 1024x768 px needs .*--size (\d+)\)$", done.stderr.strip())
+    found = re.search(
+        r"nst: a picture of 1024x768 px needs .* \(--size (\d+)\)$", done.stderr.strip()
+    )
     assert found is not None, done.stderr
     assert 200 < int(found[1]) < 1000
     assert not out.exists()
@@ -351,7 +348,7 @@ def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_p
 # So that it is the responses that take the memory, not the kernels of deep layers.
 SHALLOW: dict[str, Any] = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"]}
 SCARCE = """
-estimate.available = lambda device: None  # as where nothing is known
+estimate.available = lambda device: 10**15  # as if there were enough
 path, pictures, settings, more = sys.argv[1:]
 net = nst.vgg19()
 limit(int(more))

@@ -18,7 +18,7 @@ from torchvision.transforms.functional import normalize
 import nst_utils as nst
 from nst_utils.networks import builders
 from nst_utils.networks.architectures import ARCHITECTURES
-from nst_utils.networks.network import MEAN_ACTIVATION_FLOOR
+from nst_utils.networks.normalization import MEAN_ACTIVATION_FLOOR
 from nst_utils.networks.weights import BUNDLED_FILE
 from nst_utils.support.paths import data_file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from torch.nn import functional as fn
 
 import nst_utils as nst
 from nst_utils.networks import builders
+from nst_utils.networks.architectures import ARCHITECTURES as ALL
 from nst_utils.networks.convolutions import ConvReLU
-from nst_utils.networks.network import MEAN_ACTIVATION_FLOOR, Network, normalize, on_device
+from nst_utils.networks.network import Network, on_device
+from nst_utils.networks.normalization import MEAN_ACTIVATION_FLOOR, normalize
 from nst_utils.networks.weights import VGG19_LAYERS, load_weights
 
 
@@ -53,6 +56,29 @@ def test_a_layer_is_the_same_whatever_else_is_asked_for(net: Network, content: T
     alone = net(content, ["conv2_1"])["conv2_1"]
     among_all = net(content, VGG19_LAYERS)["conv2_1"]
     torch.testing.assert_close(alone, among_all, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("how", [lambda net: net, lambda net: torch.compile(net, backend="eager")])
+def test_each_layer_has_the_module_that_computes_it(
+    how: Callable[[Network], Network], content: Tensor
+) -> None:
+    net = nst.vgg19()
+    found = dict[str, Tensor]()
+    handles = [
+        module.register_forward_hook(lambda _, __, y, layer=layer: found.update({layer: y}))
+        for layer, module in how(net).modules_by_layer().items()
+    ]
+    wanted = net(content, VGG19_LAYERS)
+    assert list(found) == list(VGG19_LAYERS)
+    assert all(torch.equal(found[layer], wanted[layer]) for layer in VGG19_LAYERS)
+    for handle in handles:
+        handle.remove()
+
+
+def test_an_architecture_says_what_can_be_done_with_it() -> None:
+    able = {name: (each.overlapping_pooling, each.can_be_normalized) for name, each in ALL.items()}
+    vggs = dict.fromkeys(("vgg19", "vgg16", "vgg19_bn"), (False, True))
+    assert able == vggs | {"squeezenet1_1": (True, False)}
 
 
 @pytest.mark.parametrize(("layer", "expected"), [("conv1_1", 1), ("conv4_2", 10), ("conv5_4", 16)])

@@ -246,7 +246,7 @@ def with_kernel(key: str, shape: tuple[int, ...]) -> Callable[[State], State]:
 WRONG_NETWORKS: dict[str, tuple[Callable[[State], Any], str]] = {
     "batch normalization": (
         lambda _: batch_normalized(),
-        r"not vgg19 but vgg19_bn; load it as vgg19_bn \(--network\)",
+        r"not vgg19 but vgg19_bn; load it as vgg19_bn \(network=\"vgg19_bn\"\)",
     ),
     "VGG-16 with batch normalization": (
         lambda _: batch_normalized("D"),

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.losses import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
 from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.network import Network, between_layers
 from nst_utils.networks.weights import Weights, load_weights
 from nst_utils.objective import tiles
+from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, Formulas
 from nst_utils.objective.rows import Painting, Row, Weighting
 from nst_utils.objective.table import Evaluation, Objective
 
@@ -61,7 +61,8 @@ def shallow_row(photograph: Tensor, painting: Any, **options: Any) -> Row:
 def both_ways(
     net: Network, rows: list[Row], images: Tensor, tile: int, **formulas: Any
 ) -> tuple[Evaluation, Evaluation]:
-    whole, tiled = (Objective(net, rows, tile=side, **formulas) for side in (None, tile))
+    how = Formulas(**formulas)
+    whole, tiled = (Objective(net, rows, tile=side, formulas=how) for side in (None, tile))
     return whole.evaluate(images), tiled.evaluate(images)
 
 
@@ -165,7 +166,9 @@ def test_masks_blends_and_total_variation(
     images = torch.cat([lively, lively.flip(3), 1 - lively])
     whole, tiled = both_ways(net, rows, images, 80, tv_power=1)
     assert_same(whole, tiled)
-    only_one = Objective(net, rows, tv_power=1, tile=80).evaluate(images[1:2], torch.tensor([1]))
+    how = Formulas(tv_power=1)
+    table = Objective(net, rows, formulas=how, tile=80)
+    only_one = table.evaluate(images[1:2], torch.tensor([1]))
     assert_same(Evaluation(*(each[1:2] for each in whole)), only_one)
 
 

@@ -299,8 +299,8 @@ def test_the_format_of_another_version_is_refused(
     finished: tuple[Callable[..., nst.Result], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again, _ = finished
-    monkeypatch.setattr(checkpoints, "FORMAT", 2)
-    with pytest.raises(ValueError, match=r"has the format 1, this version of nst_utils reads 2"):
+    monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
+    with pytest.raises(ValueError, match=r"has the format 2, this version of nst_utils reads 3"):
         again()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 import nst_utils as nst
 from nst_utils.experiments.style_transfer import STYLE_LAYERS
 from nst_utils.networks.network import Network
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
 from nst_utils.optimize.coarse_to_fine import coarse_levels
@@ -42,11 +44,15 @@ def painting() -> Tensor:
     return nst.load_image("starry-night", size=136)
 
 
+def maker(net: Network, formulas: Formulas = Formulas()) -> Callable[[Sequence[Row]], Objective]:
+    return partial(Objective, net, formulas=formulas)
+
+
 def test_each_level_is_half_the_next_and_the_smallest_is_not_tiny(
     net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     def sizes(height: int, width: int) -> list[tuple[int, int]]:
-        levels = coarse_levels(net, [row(photograph, painting)], (height, width))
+        levels = coarse_levels(net, [row(photograph, painting)], (height, width), maker(net))
         return [level.size for level in levels]
 
     assert sizes(384, 512) == [(96, 128), (192, 256)]
@@ -60,7 +66,7 @@ def test_a_level_takes_the_layers_with_as_many_positions_as_filters(
     net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     """Fewer, and the Gram matrix would nearly determine the picture: a copy of the painting."""
-    levels = coarse_levels(net, [row(photograph, painting)], (512, 512))
+    levels = coarse_levels(net, [row(photograph, painting)], (512, 512), maker(net))
     asked = {level.size: style_columns(level.objective()) for level in levels}
     assert asked == {
         (64, 64): ["conv1_1", "conv2_1", "conv3_1"],
@@ -73,22 +79,22 @@ def test_no_level_leaves_a_picture_without_style(
     net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     rows = [row(photograph, painting), row(photograph, painting, ("conv5_1",))]
-    assert coarse_levels(net, rows, (256, 256)) == []
+    assert coarse_levels(net, rows, (256, 256), maker(net)) == []
     content_only = Row(photograph, None, {"conv4_2": 1.0}, {}, 1.0, 0.0)
-    assert [x.size for x in coarse_levels(net, [content_only], (256, 256))] == [
-        (64, 64),
-        (128, 128),
-    ]
+    levels = coarse_levels(net, [content_only], (256, 256), maker(net))
+    assert [level.size for level in levels] == [(64, 64), (128, 128)]
 
 
 def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
     net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
-    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 136), content_reduction="sum")
+    formulas = Formulas(content_reduction="sum")
+    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 136), maker(net, formulas))
     objective = level.objective()
-    assert objective.formulas.content_reduction == "sum"
-    assert objective.alpha.tolist() == [0.05]
-    assert objective.layer_weights[0, 1:].tolist() == [0.2] * 3
+    assert objective.formulas == formulas
+    (scaled,) = objective.rows
+    assert scaled.content_weight == 0.05
+    assert [*scaled.style_layers.values()] == [0.2] * 3
     small = nst.resize(photograph, (64, 68))
     wanted = Objective(
         net,
@@ -99,7 +105,7 @@ def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
                 STYLE_LAYERS[:3],
             )
         ],
-        "sum",
+        formulas=formulas,
     )
     image = torch.rand(1, 3, 64, 68)
     torch.testing.assert_close(objective.evaluate(image).terms, wanted.evaluate(image).terms)

@@ -10,7 +10,8 @@ import nst_utils as nst
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
-from nst_utils.optimize.loop import Result, Step, minimize
+from nst_utils.optimize.loop import minimize
+from nst_utils.optimize.results import Result, Step
 
 
 @pytest.fixture(scope="module")

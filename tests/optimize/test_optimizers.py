@@ -229,7 +229,7 @@ def test_lbfgs_needs_no_more_evaluations_than_scipy(net: Network) -> None:
 def test_adam_is_torchs_adam_within_bounds() -> None:
     """Against the loop that every tutorial has, with the gradient divided by its first RMS."""
     begin = starts(1)
-    adam = Adam(function(bowl), begin, learning_rate=0.05)
+    adam = Adam(function(bowl), begin, learning_rate=lambda: 0.05)
     run(adam, 20)
     x = begin.clone().requires_grad_(True)
     unit = torch.autograd.grad(bowl(x.flatten(1)).sum(), x)[0].square().mean().sqrt()
@@ -255,3 +255,29 @@ def test_a_row_at_the_floor_of_float32_stops_searching() -> None:
     lbfgs = LBFGS(function(lambda x: bowl(x) + 1), begin)
     run(lbfgs, 60)
     assert lbfgs.evaluations.item() < 4 * 60
+
+
+def test_adam_keeps_a_step_to_a_loss_that_is_only_large() -> None:
+    """What it remembers of the steep place keeps its next steps short, as in torch's own loop."""
+
+    def steep(x: Tensor) -> Tensor:
+        return 1e6 * (x - 0.2).pow(8).sum(1) + x.sum(1)
+
+    begin = starts(1).clamp(0.1, 0.3)
+    rate = 0.7
+    adam = Adam(function(steep), begin, learning_rate=lambda: rate)
+    run(adam, 30)
+    x = begin.clone().requires_grad_(True)
+    unit = torch.autograd.grad(steep(x.flatten(1)).sum(), x)[0].square().mean().sqrt()
+    theirs = torch.optim.Adam([x], lr=rate)
+    losses = []
+    for _ in range(30):
+        theirs.zero_grad()
+        (steep(x.flatten(1)).sum() / unit).backward()
+        theirs.step()
+        with torch.no_grad():
+            x.clamp_(0, 1)
+            losses.append(float(steep(x.flatten(1))))
+    assert max(losses) > 100 * float(steep(begin.flatten(1)))  # what used to be undone
+    torch.testing.assert_close(adam.images, x.detach())
+    assert adam.evaluations.tolist() == [31]

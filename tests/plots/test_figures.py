@@ -273,7 +273,7 @@ def test_the_history_shows_the_total_and_each_layer_from_the_start_on(
     labels: list[str],
     two_pictures: nst.Result,
 ) -> None:
-    figure = plot_history(two_pictures, picture)
+    figure = plot_history(two_pictures, picture=picture)
     total, layers = figure.axes
     assert values_of(total) == left
     assert values_of(layers) == right
@@ -301,7 +301,7 @@ def test_a_picture_that_the_run_did_not_make_is_refused(
     picture: int, two_pictures: nst.Result
 ) -> None:
     with pytest.raises(ValueError, match=f"there is no picture {picture}; the run made 2"):
-        plot_history(two_pictures, picture)
+        plot_history(two_pictures, picture=picture)
 
 
 def test_a_run_without_steps_is_refused(two_pictures: nst.Result) -> None:
@@ -312,7 +312,7 @@ def test_a_run_without_steps_is_refused(two_pictures: nst.Result) -> None:
 
 def test_a_table_shows_every_number_the_larger_the_darker() -> None:
     values = torch.tensor([[0.001, 0.5], [0.0, 2.0]])
-    figure = nst.plot_table(values, ["a", "b"], ["c", "d"], "{:.2f}", ("row", "column"))
+    figure = nst.plot_table(values, ["a", "b"], ["c", "d"], form="{:.2f}", labels=("row", "column"))
     (axis,) = figure.axes
     assert [text.get_text() for text in axis.texts] == ["0.00", "0.50", "0.00", "2.00"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]

@@ -20,7 +20,7 @@ from places import SmallDisk, mount
 
 import nst_utils as nst
 from nst_utils.cli import commands
-from nst_utils.images.files import OUTPUT_FORMATS
+from nst_utils.images.names import OUTPUT_FORMATS
 from nst_utils.images.rescue import save_or_rescue
 from nst_utils.support.paths import write_whole
 

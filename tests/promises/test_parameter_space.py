@@ -28,10 +28,10 @@ from torch import Tensor
 
 import nst_utils as nst
 from nst_utils.cli import parser
-from nst_utils.experiments import presets
-from nst_utils.images.color import PRESERVE_COLORS
-from nst_utils.losses import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
+from nst_utils.experiments.defaults import PRESERVE_COLORS
+from nst_utils.networks import builders
 from nst_utils.networks.network import Network
+from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
 from nst_utils.optimize.loop import minimize
@@ -388,7 +388,7 @@ USUAL = "transfer chelsea starry-night --quiet --content-layers conv1_1 --style-
 @given(st.dictionaries(st.sampled_from(OPTIONS), values, min_size=1, max_size=3))
 def test_options_of_any_value_end_with_a_picture_or_one_line(given_: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
-        patch.setattr(presets, "NETWORKS", {"vgg19": lambda **_: shared()})
+        patch.setattr(builders, "NETWORKS", {"vgg19": lambda **_: shared()})
         patch.chdir(folder)
         output = Path(folder, "out.png")
         arguments = [*USUAL.split(), "-o", str(output), "--device", "cpu"]

@@ -1,0 +1,48 @@
+"""What can be typed in which order, and the one line for what cannot."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from nst_utils.cli.exit_codes import BAD_INPUT
+from nst_utils.cli.order import pictures_first
+from nst_utils.support.messages import one_line
+
+
+class Parser(argparse.ArgumentParser):
+    """Of ``nst`` itself: bad input is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line instead of argparse's usage dump."""
+        raise SystemExit(refuse(f"{message} (see {self.prog} --help)"))
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Complain about an unknown option here, where its command's own help is named."""
+        words = self._in_order(sys.argv[1:] if args is None else list(args))
+        namespace, unknown = super().parse_known_args(words, namespace)
+        if unknown:
+            self.error(f"unknown option or argument: {' '.join(unknown)}")
+        return namespace, unknown
+
+    def _in_order(self, words: list[str]) -> list[str]:
+        if words and words[0].startswith("-") and words[0] not in self._option_string_actions:
+            self.error(f"the command comes before its options: {self.prog} COMMAND ... {words[0]}")
+        return words
+
+
+class Command(Parser):
+    """Of one command: options and pictures in any order."""
+
+    def _in_order(self, words: list[str]) -> list[str]:
+        try:
+            return pictures_first(words, self._option_string_actions)
+        except ValueError as error:
+            self.error(str(error))
+
+
+def refuse(message: object) -> int:
+    """Say on one line what is wrong; return the exit code."""
+    print("nst:", one_line(message, whole=True), file=sys.stderr)
+    return BAD_INPUT

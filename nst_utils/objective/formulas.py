@@ -1,0 +1,33 @@
+"""Which readings of the equations there are, and which are meant where nothing is said.
+
+The equations themselves are in :mod:`nst_utils.losses`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nst_utils.support import checks
+
+CONTENT_REDUCTIONS = ("mean", "sum")
+STYLE_REDUCTIONS = ("paper", "sum", "mean", "values")
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Which readings of the equations are meant; ``ValueError`` for unknown ones.
+
+    Attributes:
+        content_reduction: of eq. 1, see :func:`nst_utils.content_loss`.
+        style_reduction: of eq. 4, see :func:`nst_utils.style_loss`.
+        tv_power: see :func:`nst_utils.total_variation`.
+    """
+
+    content_reduction: str = "mean"
+    style_reduction: str = "paper"
+    tv_power: int = 2
+
+    def __post_init__(self) -> None:
+        checks.one_of("content reduction", self.content_reduction, CONTENT_REDUCTIONS)
+        checks.one_of("style reduction", self.style_reduction, STYLE_REDUCTIONS)
+        checks.count("tv_power", self.tv_power, 1, 2)

@@ -1,0 +1,70 @@
+"""What an optimizer of a batch of pictures is: L-BFGS and Adam are two.
+
+Both start with the first evaluation, then each step moves every picture once and leaves ``loss``
+and ``terms`` evaluated at the new place. Pixels stay within 0..1 (the authors' code ran SciPy's
+L-BFGS-B with pixel bounds too), so the picture that is saved is the picture that was measured. A
+place without a finite loss and gradient is never moved to. Rows never influence one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+from nst_utils.objective.table import Evaluation
+
+# As Objective.evaluate: pictures (n, 3, H, W), and which rows of the table they stand for.
+Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
+
+# One gray level of 255.
+GRAY_LEVEL = 1 / 255
+# A row that finds nothing finite in so many steps is given up.
+GIVE_UP_AFTER = 2
+
+
+class Optimizer(Protocol):
+    """Moves the pictures of a batch.
+
+    Attributes:
+        loss: (B,), what is descended. terms: (B, K), the loss terms; both at the pictures now.
+        evaluations: (B,), how often each picture was evaluated.
+    """
+
+    loss: Tensor
+    terms: Tensor
+    evaluations: Tensor
+
+    @property
+    def images(self) -> Tensor:
+        """(B, 3, H, W), the pictures now."""
+
+    @property
+    def best(self) -> Tensor:
+        """(B, 3, H, W), those of the lowest loss so far."""
+
+    @property
+    def broken(self) -> Tensor:
+        """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
+
+    @property
+    def diverged(self) -> Tensor:
+        """(B,), which rows ended worse than they began."""
+
+    def step(self) -> None:
+        """Move every picture once."""
+
+    def go_on_with(self, evaluate: Evaluate) -> None:
+        """From now on another loss, not far from the one so far; what was learned is kept."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next steps depend on."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from where :meth:`state` was taken, of the same problem."""
+
+
+def is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
+    """Which rows have a finite loss and gradient: (B,), (B, ...) -> (B,)."""
+    return loss.isfinite() & gradient.isfinite().flatten(1).all(1)

@@ -1,0 +1,70 @@
+"""How a run goes on: the settings of the loop, and what they are by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nst_utils.support import checks
+
+OPTIMIZERS = ("lbfgs", "adam")
+
+# One number, or the step (1, 2, ...) from which each rate holds: {1: 0.02, 200: 0.005}.
+LearningRate = float | Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of :func:`nst_utils.minimize`, which explains them; their defaults everywhere.
+
+    Raises:
+        ValueError: one that cannot be used.
+    """
+
+    steps: int = 300  # ours: the paper gives no number; the loss is nearly flat by then
+    optimizer: str = "lbfgs"
+    learning_rate: LearningRate = 0.02
+    tolerance: float | None = None
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        checks.count("steps", self.steps)
+        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        assert self.rates
+        if self.tolerance is not None:
+            checks.weight("tolerance", self.tolerance)
+        checks.flag("exact", self.exact)
+        self._check_that_each_acts()
+
+    def _check_that_each_acts(self) -> None:
+        """A setting that would change nothing was meant to; so it is refused."""
+        if self.optimizer != "adam" and self.learning_rate != Settings.learning_rate:
+            raise ValueError(
+                f"learning_rate is Adam's, and {self.optimizer} finds the length of its steps "
+                'itself; leave it out, or take optimizer="adam"'
+            )
+        if self.optimizer != "lbfgs" and self.exact:
+            raise ValueError(
+                f"exact is about L-BFGS, and {self.optimizer} has nothing that it would change; "
+                'leave it out, or take optimizer="lbfgs"'
+            )
+
+    @property
+    def rates(self) -> dict[int, float]:
+        """Step -> learning rate from then on; from step 1 on."""
+        if not isinstance(self.learning_rate, Mapping):
+            return {1: checks.weight("learning_rate", self.learning_rate)}
+        rates = {
+            checks.count("a step of learning_rate", step): checks.weight("learning_rate", rate)
+            for step, rate in self.learning_rate.items()
+        }
+        if 1 not in rates:
+            raise ValueError(
+                "learning_rate must say what holds from step 1 on, for instance "
+                "{1: 0.02, 200: 0.005}"
+            )
+        return rates
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, 1, 2, ..."""
+        return self.rates[max(first for first in self.rates if first <= step)]

@@ -1,0 +1,112 @@
+"""``nst`` starts without what a command does not need: torch takes seconds, and may be broken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nst_utils as nst
+from nst_utils.networks.architectures import ARCHITECTURES
+from nst_utils.networks.builders import NETWORKS
+
+HEAVY = ("torch", "torchvision", "matplotlib", "scipy", "IPython", "ipywidgets", "numpy", "PIL")
+WITHOUT = f"""
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {HEAVY}:
+            raise AssertionError(f"{{name}} is loaded")
+
+sys.meta_path.insert(0, Refuse())
+"""
+NST = "from nst_utils.cli.parser import main; sys.exit(main(sys.argv[1:]))"
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a process of its own does and says."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        timeout=120,
+        check=False,
+    )
+
+
+COMMANDS = [
+    "",
+    "transfer",
+    "reconstruct-content",
+    "reconstruct-style",
+    "demo",
+    "doctor",
+    "notebooks",
+]
+LIGHT = [f"{command} --help".strip() for command in COMMANDS] + ["--version", "samples", "presets"]
+
+
+@pytest.mark.parametrize("command", LIGHT)
+def test_what_only_prints_needs_nothing_heavy(command: str) -> None:
+    done = python(WITHOUT + NST, *command.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+# A mistake of each kind that can be seen before the run.
+MISTAKES = [
+    "",
+    "transfr",
+    "--quiet transfer chelsea china",
+    "transfer chelsea china",
+    "transfer chelsea china -o a.png --sise 3",
+    "transfer chelsea china -o a.png --steps x",
+    "transfer chelsea china -o a.gif",
+    "transfer chelsea china -o missing/a.png",
+    "transfer missing.jpg china -o a.png",
+    "transfer chelsea missing.jpg -o a.png",
+    "transfer chelsea china -o a.png --init missing.jpg",
+    "transfer chelsea china -o a.png --masks missing.jpg",
+    "transfer chelsea china -o a.png --preset papr",
+    "transfer chelsea china -o a.png --content-layers fire2",
+    "transfer chelsea china -o a.png --style-layer-weights 1,2",
+    "transfer chelsea china -o a.png --optimizer adam --exact",
+    "transfer chelsea china -o a.png --device gpu",
+    "transfer chelsea china china -o a.png",
+    "reconstruct-content chelsea -o a.png --layers conv42",
+    "reconstruct-style missing.jpg -o a.png",
+]
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_needs_nothing_heavy(command: str) -> None:
+    done = python(WITHOUT + NST, *command.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("nst: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_package_is_imported_without_what_is_not_asked_for() -> None:
+    code = "import nst_utils as nst; print(len(nst.samples()), nst.preset('paper').steps, dir(nst))"
+    done = python(WITHOUT + code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{len(nst.samples())} 300")
+
+
+def test_a_run_that_draws_nothing_does_not_look_at_matplotlib(tmp_path: Path) -> None:
+    """Its settings may be broken, its folder not to be written to; it would say so."""
+    home = tmp_path / "home"
+    home.write_text("no folder")
+    command = f"transfer chelsea china -o {tmp_path / 'a.png'} --size 32 --steps 1 --quiet"
+    code = "import sys; " + NST
+    done = python(code, *command.split(), MPLBACKEND="qt4agg", HOME=str(home), XDG_CONFIG_HOME="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_names_that_need_no_network_are_those_of_the_networks() -> None:
+    assert list(ARCHITECTURES) == list(NETWORKS)
