@@ -32,7 +32,7 @@ demo: $(STAMP)
 # and those of processes that are killed or measured (the groups of tests/conftest.py).
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(COVERED) tests
+	$(BIN)/pytest -n 2 --dist loadfile $(COVERED) tests
 	NST_QUICK=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
 
@@ -56,7 +56,7 @@ floors:
 		> $(FLOORS)/floors.txt
 	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOORS)/floors.txt \
 		> $(FLOORS)/pip.log 2>&1
-	$(FLOORS)/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests \
+	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile tests \
 		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py
 
 lab: $(STAMP)

@@ -32,12 +32,27 @@ TOGETHER = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """``--dist loadfile``, but for those groups.
+
+    Not ``loadgroup``, which puts every test into a group of its own with pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return TOGETHER.get(file.split("/")[-1], file)
+
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # the order below, not that of the number of tests
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every other file is a group of its own; what takes longest begins first."""
-    for item in items:
-        group = TOGETHER.get(item.path.name, item.path.stem)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """What takes longest begins first."""
     places = {name: place for place, name in enumerate(TOGETHER)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
     if torch.cuda.is_available():

@@ -1,4 +1,7 @@
-"""Every notebook in JupyterLab in a browser, as a reader has it: run through the menu, and read.
+"""Notebooks in JupyterLab in a browser, as a reader has them: run through the menu, and read.
+
+The first one, which shows every kind of output that any of them has, and the studio. All of them
+are run by nbval, and their pictures counted (``notebooks/conftest.py``).
 
 Skipped without playwright, JupyterLab, or a Chromium (see :mod:`tests.browser`). Everything happens
 on copies.
@@ -79,7 +82,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield made
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [NOTEBOOKS[0], NOTEBOOKS[-1]], ids=lambda path: path.stem)
 def test_run_all_cells_shows_every_picture_and_no_error(path: Path, lab: Lab) -> None:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     committed = pictures(notebook)
@@ -93,6 +96,16 @@ def test_run_all_cells_shows_every_picture_and_no_error(path: Path, lab: Lab) ->
         assert finished, f"waited in vain: {[cell['prompt'] for cell in cells]}"
         drawn = comes_true(page, DRAWN, DRAW, committed)
         assert drawn, f"{[cell['pictures'] for cell in page.evaluate(LOOK)]}, not {committed}"
+
+
+def test_the_first_notebook_shows_every_kind_of_output() -> None:
+    """So that it may stand for the others in the browser."""
+
+    def kinds(path: Path) -> set[str]:
+        outputs = [o for c in code_cells(json.loads(path.read_text("utf-8"))) for o in c["outputs"]]
+        return {kind for o in outputs for kind in (o["output_type"], *o.get("data", {}))}
+
+    assert set.union(*map(kinds, NOTEBOOKS)) == kinds(NOTEBOOKS[0])
 
 
 def test_pictures_are_whole_on_a_phone_in_the_dark_theme(lab: Lab) -> None:
