@@ -104,7 +104,8 @@ class _ConvReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: ConvReLU) -> Tensor:
-        y = layer.convolve(x).clamp_min_(0)
+        # Detached, or what torch 2.11 compiles gives no gradient: it was changed in place.
+        y = layer.convolve(x).clamp_min_(0).detach()
         ctx.save_for_backward(y > 0)
         ctx.layer = layer
         return y

@@ -40,7 +40,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} is larger than {LARGEST:,} bytes, which no weights here are")
     try:
         path.open("rb").close()  # safetensors calls a file that may not be read a missing one
-        state = load_file(path) if path.suffix == ".safetensors" else read_pickle(path)
+        with torch.device("cpu"):  # older versions follow torch's default device
+            state = load_file(path) if path.suffix == ".safetensors" else read_pickle(path)
     except PermissionError:
         raise ValueError(f"{path} may not be read; change its permissions") from None
     except pickle.UnpicklingError:

@@ -93,7 +93,8 @@ class Adam:
         before = self.images.clone()
         self._images.grad = gradient
         self._adam.param_groups[0]["lr"] = self._learning_rate()  # what it remembers stays
-        self._adam.step()
+        with torch.device("cpu"):  # in older versions its counter follows torch's default device
+            self._adam.step()
         self._go_as_far_as_it_is_finite(before, (~self.broken).nonzero().flatten())
 
     def _go_as_far_as_it_is_finite(self, before: Tensor, rows: Tensor) -> None:

@@ -40,6 +40,7 @@ def drawn(figure: Figure) -> np.ndarray:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what matplotlib itself calls
         figure.savefig(buffer, format="png", dpi=figure.dpi)
     return np.asarray(Image.open(buffer).convert("RGB"))
 
