@@ -55,5 +55,8 @@ def learning_rate(text: str) -> float | dict[int, float]:
         step, colon, rate = part.partition(":")
         if not colon:
             raise ArgumentTypeError(f"must be RATE or RATE,STEP:RATE, got '{text}'")
-        rates[whole(2)(step)] = weight(rate)
+        first_step = whole(2)(step)
+        if first_step in rates:
+            raise ArgumentTypeError(f"names step {first_step} twice; name each step once")
+        rates[first_step] = weight(rate)
     return rates

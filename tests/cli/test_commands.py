@@ -947,6 +947,10 @@ BAD_VARIATIONS = {
     "two masks": ("china --masks china china", "--masks has 2 values for 1 painting;"),
     "a late rate": ("china --optimizer adam --learning-rate 0.1,x:2", "must be a whole number"),
     "half a rate": ("china --optimizer adam --learning-rate 0.1,2", "RATE,STEP:RATE"),
+    "a step twice": (
+        "china --optimizer adam --learning-rate 0.1,5:0.2,05:0.3",
+        "names step 5 twice",
+    ),
     "weights of layers": ("china --style-layer-weights 1,2", "2 values for 5 style layers"),
     "layers of another": ("china --content-layers fire2", "--content-layers names layers of vgg19"),
     "another network": ("china --network squeezenet1_1", "squeezenet1_1 has other layers"),
