@@ -207,6 +207,14 @@ def test_the_functions_do_without_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
+def test_everything_is_said_in_one_way(name: str) -> None:
+    """``support.messages``, where a stream that takes nothing ends no work; not by ``print``."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert "print" not in [call.id for call in calls if isinstance(call, ast.Name)]
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_a_module_is_short_and_says_what_it_is_for(name: str) -> None:
     text = MODULES[name].read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 270

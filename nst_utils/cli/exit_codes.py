@@ -1,7 +1,6 @@
-"""How ``nst`` ends, but for 0 where all is well."""
+"""How ``nst`` ends, but for 0 where all is well, and for signals (``support.interrupts``)."""
 
 from __future__ import annotations
 
 COULD_NOT_GO_ON = 1
 BAD_INPUT = 2
-INTERRUPTED = 130

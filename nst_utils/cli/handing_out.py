@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from nst_utils.support.messages import say
+from nst_utils.support.messages import say, tell
 from nst_utils.support.paths import notebooks, user_path, write_whole
 
 
@@ -31,7 +31,7 @@ def notebooks_command(args: Namespace) -> int:
         raise ValueError(f"{folder} cannot be a folder ({reason}); name another") from None
     for book, copy in copies.items():
         write_whole(copy, partial(_copy, book))
-    print(f"{folder}  ({len(copies)} notebooks; begin with {next(iter(copies.values())).name})")
+    tell(f"{folder}  ({len(copies)} notebooks; begin with {next(iter(copies.values())).name})")
     return 0
 
 

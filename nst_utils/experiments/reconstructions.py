@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -74,19 +75,14 @@ def reconstruct_content(
         for layer in check_layers(layers, known=known_layers(net))
     ]
     start = start_picture(init, image, image, seed).repeat(len(rows), 1, 1, 1)
-    make_objective = objective_maker(
-        net,
+    return _minimized(
         rows,
-        device,
-        size=start.shape[2:],
-        optimizer=optimizer,
+        start,
+        how,
+        net=net,
+        device=device,
         tile=tile,
         formulas=Formulas(content_reduction=content_reduction),
-    )
-    return minimize(
-        make_objective(rows),
-        start,
-        **vars(how),
         callback=callback,
         progress=progress,
         checkpoint=checkpoint,
@@ -147,15 +143,39 @@ def reconstruct_style(
     rows = [Row(style=image, style_layers=table, style_weight=1.0) for table in tables]
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
-    make_objective = objective_maker(
-        net, rows, device, size=start.shape[2:], optimizer=optimizer, tile=tile
-    )
-    return minimize(
-        make_objective(rows),
+    return _minimized(
+        rows,
         start,
-        **vars(how),
+        how,
+        net=net,
+        device=device,
+        tile=tile,
         callback=callback,
         progress=progress,
         checkpoint=checkpoint,
         settings=settings,
     )
+
+
+def _minimized(
+    rows: Sequence[Row],
+    start: Tensor,
+    how: Settings,
+    *,
+    net: Network | None,
+    device: str,
+    tile: int | None,
+    formulas: Formulas = Formulas(),
+    **run: Any,
+) -> Result:
+    """The table of the rows, made and run; ``run`` is what the loop is given besides."""
+    make_objective = objective_maker(
+        net,
+        rows,
+        device,
+        size=start.shape[2:],
+        optimizer=how.optimizer,
+        tile=tile,
+        formulas=formulas,
+    )
+    return minimize(make_objective(rows), start, **vars(how), **run)

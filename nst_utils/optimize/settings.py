@@ -67,4 +67,5 @@ class Settings:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, 1, 2, ..."""
-        return self.rates[max(first for first in self.rates if first <= step)]
+        rates = self.rates
+        return rates[max(first for first in rates if first <= step)]
