@@ -23,18 +23,24 @@ FLOOR = 0.1
 
 
 class ReferenceNetwork:
-    """VGG-19 in float64, with the bundled kernels, normalized and with average pooling or not."""
+    """VGG-19 in float64, with the bundled kernels.
 
-    def __init__(self, pooling: str = "avg", normalized: bool = True) -> None:
+    ``means_of`` is the pooling whose mean activations it is normalized with, if any; ``padding``
+    is what its first convolution sees around the picture.
+    """
+
+    def __init__(
+        self, pooling: str = "avg", means_of: str | None = "max", padding: str = "nearest"
+    ) -> None:
         weights = load_weights()
-        self.pooling = pooling
+        self.pooling, self.padding = pooling, padding
         self.mean = torch.tensor(weights.preprocessing.mean).double().view(1, 3, 1, 1)
         self.kernels = {layer: kernel.double() for layer, kernel in weights.kernels.items()}
         self.biases = {layer: bias.double() for layer, bias in weights.biases.items()}
         # What each layer's responses are divided by, (N_l,).
         self.means = {layer: torch.ones_like(bias) for layer, bias in self.biases.items()}
-        if normalized:
-            for layer, mean in weights.mean_activations[pooling].items():
+        if means_of:
+            for layer, mean in weights.mean_activations[means_of].items():
                 self.means[layer] = mean.double().clamp(min=FLOOR * mean.double().mean())
 
     def __call__(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
@@ -46,7 +52,9 @@ class ReferenceNetwork:
                 block = layer[4]
                 x = fn.avg_pool2d(x, 2) if self.pooling == "avg" else fn.max_pool2d(x, 2)
             # The plain network goes on undivided: ReLU and pooling commute with the scale.
-            x = fn.conv2d(x, kernel, self.biases[layer], padding=1).relu()
+            edge = layer == "conv1_1" and self.padding == "nearest"
+            x = fn.pad(x, (1, 1, 1, 1), mode="replicate" if edge else "constant")
+            x = fn.conv2d(x, kernel, self.biases[layer]).relu()
             if layer in missing:
                 missing.remove(layer)
                 responses[layer] = x / self.means[layer].view(1, -1, 1, 1)

@@ -298,8 +298,8 @@ PUBLIC: dict[str, list[str]] = {
     "transfer": ["content", "style", "*", "net", "content_weight", "style_weight", "init"],
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "vgg19": {"weights": "bundled", "pooling": "avg", "normalized": True},
-    "transfer": {"net": None, "content_weight": 5e-2, "style_weight": 1.0, "init": "noise"}
+    "vgg19": {"weights": "bundled", "pooling": "avg", "normalized": "authors"},
+    "transfer": {"net": None, "content_weight": 5e-3, "style_weight": 1.0, "init": "noise"}
     | {"steps": 300, "seed": 0, "device": "auto"},
 }
 

@@ -121,7 +121,7 @@ def measure(weights: Path, folder: Path) -> tuple[dict[str, Tensor], str]:
     check(tensors)
     photographs = read_list()
     for pooling in POOLINGS:
-        net = vgg19(weights=weights, pooling=pooling, normalized=False)
+        net = vgg19(weights=weights, pooling=pooling, normalized="none", padding="zeros")
         images = load_photographs(folder, photographs, f"{pooling} pooling")
         for layer, mean in mean_activations(net, images).items():
             if not mean.isfinite().all() or (mean < 0).any() or not (mean > 0).any():

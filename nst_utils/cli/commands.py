@@ -23,6 +23,7 @@ from nst_utils.cli.early import (
 from nst_utils.cli.exit_codes import COULD_NOT_GO_ON
 from nst_utils.cli.handing_out import open_picture
 from nst_utils.cli.numbered import NumberedPictures
+from nst_utils.experiments.complete_settings import OF_NETWORK
 from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
@@ -44,8 +45,7 @@ _ACCEPTED = inspect.signature(transfer).parameters.keys() - {
 
 
 def _network_options(args: Namespace) -> dict[str, Any]:
-    given = overrides(args, ("network", "weights", "pooling", "precision"))
-    return given | ({"normalized": False} if args.plain else {})
+    return overrides(args, ("network", *OF_NETWORK))
 
 
 def _network(args: Namespace) -> Network:
@@ -117,7 +117,7 @@ def _finish(args: Namespace, result: Result, alpha: Tensor | None = None) -> int
 
 def _report(args: Namespace, result: Result) -> dict[str, Any]:
     """The report; for one picture its losses are lists of numbers, for several lists of lists."""
-    left_out = ("run", "quiet", "plain", "open")
+    left_out = ("run", "quiet", "open")
     asked = {k: v for k, v in vars(args).items() if k not in left_out and v is not None}
     files = ("content", "style", "image", "init", "masks", "style_masks")
     pictures = {k: asked[k] for k in files if k in asked}

@@ -60,3 +60,16 @@ def learning_rate(text: str) -> float | dict[int, float]:
             raise ArgumentTypeError(f"names step {first_step} twice; name each step once")
         rates[first_step] = weight(rate)
     return rates
+
+
+def shares_of_steps(text: str) -> dict[float, int]:
+    """Shares of the size with the steps that are made there: ``0.5:200``, ``0.25:50,0.5:100``."""
+    found: dict[float, int] = {}
+    for part in text.split(","):
+        share, colon, steps = part.partition(":")
+        if not colon:
+            raise ArgumentTypeError(f"must be SHARE:STEPS or SHARE:STEPS,..., got '{text}'")
+        if weight(share) in found:
+            raise ArgumentTypeError(f"names the share {share} twice; name each once")
+        found[weight(share)] = whole(1)(steps)
+    return found

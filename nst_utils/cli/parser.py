@@ -8,19 +8,16 @@ from functools import partial
 
 from nst_utils import __version__
 from nst_utils.cli import early, handing_out, lists
-from nst_utils.cli.converters import layer_sets, layers, learning_rate, weight, weights, whole
+from nst_utils.cli.converters import layer_sets, layers
 from nst_utils.cli.grammar import Command, Parser, refuse
-from nst_utils.cli.wording import in_options
-from nst_utils.experiments.defaults import (
-    CONTENT_WEIGHT,
-    PRESERVE_COLORS,
-    RECONSTRUCTION_LAYERS,
-    STYLE_LAYER_SETS,
+from nst_utils.cli.options import (
+    add_loss_options,
+    add_run_options,
+    add_start_options,
+    add_style_options,
 )
-from nst_utils.images.names import MAX_SEED
-from nst_utils.networks.architectures import ARCHITECTURES, POOLINGS, PRECISIONS
-from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, Formulas
-from nst_utils.optimize.settings import OPTIMIZERS, Settings
+from nst_utils.cli.wording import in_options
+from nst_utils.experiments.defaults import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
 from nst_utils.support import checks
 from nst_utils.support.interrupts import command_ends_once, exit_code
 from nst_utils.support.messages import STDERR, STDOUT, claim_numbers, say, silent, tell, wording
@@ -48,10 +45,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="painting: a file or a bundled name; several for --style-blend or --masks",
     )
     sub.add_argument("--preset", default="paper", help="complete settings by name (paper)")
-    _add_loss_options(sub)
-    _add_style_options(sub)
-    sub.add_argument("--init", metavar="noise|content|style|FILE", help="where it begins (noise)")
-    _add_run_options(sub)
+    add_loss_options(sub)
+    add_style_options(sub)
+    add_start_options(sub)
+    add_run_options(sub)
 
     sub = command(
         "reconstruct-content",
@@ -61,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
     sub.add_argument("--layers", type=layers, default=list(RECONSTRUCTION_LAYERS))
     sub.set_defaults(preset="paper")
-    _add_run_options(sub)
+    add_run_options(sub)
 
     sub = command("reconstruct-style", _reconstruct_style, "figure 1, bottom: sets of layers")
     sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
@@ -72,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
     )
     sub.set_defaults(preset="paper")
-    _add_run_options(sub)
+    add_run_options(sub)
 
     sub = command("demo", _demo, "a bundled photograph as a bundled painting")
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
@@ -87,97 +84,6 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("doctor", _doctor, "check this installation")
     sub.add_argument("--device", default="auto")
     return parser
-
-
-def _add_loss_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--content-weight", type=weight, help=f"alpha (preset paper: {CONTENT_WEIGHT:g})"
-    )
-    sub.add_argument("--style-weight", type=weight, help="beta (1)")
-    sub.add_argument("--content-layers", type=layers, help="comma separated (conv4_2)")
-    sub.add_argument("--style-layers", type=layers, help="comma separated (conv1_1,...,conv5_1)")
-    sub.add_argument("--style-layer-weights", type=weights, help="w_l, comma separated (all alike)")
-    sub.add_argument(
-        "--content-reduction",
-        choices=CONTENT_REDUCTIONS,
-        help=f"of eq. 1 ({Formulas.content_reduction})",
-    )
-    sub.add_argument(
-        "--style-reduction", choices=STYLE_REDUCTIONS, help=f"of eq. 4 ({Formulas.style_reduction})"
-    )
-    sub.add_argument("--tv-weight", type=weight, help="of total variation, which smooths (0)")
-    sub.add_argument(
-        "--tv-power", type=whole(1, 2), help=f"of its differences: 1 or 2 ({Formulas.tv_power})"
-    )
-
-
-def _add_style_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--style-size", type=whole(1), help="longest side of the painting: larger, larger strokes"
-    )
-    sub.add_argument(
-        "--style-blend", type=weights, metavar="SHARE,SHARE", help="of several paintings in one"
-    )
-    sub.add_argument(
-        "--masks",
-        nargs="+",
-        action="extend",
-        metavar="MASK",
-        help="for each painting: white where it belongs",
-    )
-    sub.add_argument(
-        "--style-masks",
-        nargs="+",
-        action="extend",
-        metavar="MASK",
-        help="for each painting: white where to look",
-    )
-    sub.add_argument(
-        "--preserve-color", choices=PRESERVE_COLORS, help="keep the photograph's colors"
-    )
-
-
-def _add_run_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
-    sub.add_argument("--size", type=whole(1), default=512, help="longest side in pixels (512)")
-    sub.add_argument(
-        "--steps", type=whole(1), help=f"optimization steps (preset paper: {Settings.steps})"
-    )
-    sub.add_argument("--optimizer", choices=OPTIMIZERS, help=f"({Settings.optimizer})")
-    sub.add_argument(
-        "--learning-rate",
-        type=learning_rate,
-        metavar="RATE[,STEP:RATE]",
-        help="of adam, on the 0..1 scale, and from which step another holds "
-        f"({Settings.learning_rate})",
-    )
-    sub.add_argument(
-        "--exact", action="store_const", const=True, help="the paper's procedure to the letter"
-    )
-    sub.add_argument("--pooling", choices=POOLINGS, help="(avg)")
-    sub.add_argument("--network", choices=tuple(ARCHITECTURES), help="(vgg19)")
-    sub.add_argument("--weights", metavar="bundled|torchvision|FILE", help="(bundled)")
-    sub.add_argument("--precision", choices=PRECISIONS, help="of the convolutions (float32)")
-    sub.add_argument("--plain", action="store_true", help="do not normalize the network")
-    sub.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")
-    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
-    sub.add_argument(
-        "--tile", type=whole(1), metavar="PIXELS", help="work in tiles: less memory, more time"
-    )
-    sub.add_argument(
-        "--checkpoint",
-        metavar="FILE",
-        help="save the run here now and then; the same command goes on from it",
-    )
-    sub.add_argument(
-        "--save-every",
-        type=whole(1),
-        metavar="STEPS",
-        help="save numbered pictures on the way, too: out-0050.png",
-    )
-    sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
-    sub.add_argument("--open", action="store_true", help="show the picture when it is made")
-    sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
 
 
 # What needs torch is loaded here, when it is known that the command can be done.

@@ -14,6 +14,11 @@ from nst_utils.support import checks
 
 POOLINGS = ("avg", "max")
 PRECISIONS = ("auto", "float32", "bfloat16")
+# Whose mean activations become 1: those of the network as it was trained, with max pooling, as the
+# authors did before they replaced the pooling; those with the pooling that it has; nobody's.
+NORMALIZATIONS = ("authors", "pooling", "none")
+# What the first convolution sees beyond the picture's edge.
+PADDINGS = ("nearest", "zeros")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class Architecture:
     def overlapping_pooling(self) -> bool:
         """Whether the windows of its poolings overlap: then it cannot work in tiles."""
         return self.pool_side > 2
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether its first convolution looks beyond the picture's edge."""
+        return self.border == 0
 
     @property
     def can_be_normalized(self) -> bool:

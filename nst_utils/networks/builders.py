@@ -10,7 +10,13 @@ from torch import Tensor
 
 from nst_utils.images.files import load_image, noise_image
 from nst_utils.images.names import samples
-from nst_utils.networks.architectures import ARCHITECTURES, POOLINGS, PRECISIONS
+from nst_utils.networks.architectures import (
+    ARCHITECTURES,
+    NORMALIZATIONS,
+    PADDINGS,
+    POOLINGS,
+    PRECISIONS,
+)
 from nst_utils.networks.network import Network, mean_activations
 from nst_utils.networks.weights import load_weights
 from nst_utils.support import checks
@@ -23,8 +29,9 @@ MAX_RESPONSE = 1e9
 def vgg19(
     weights: str | Path = "bundled",
     pooling: str = "avg",
-    normalized: bool = True,
+    normalized: str | bool = "authors",
     *,
+    padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
 ) -> Network:
@@ -34,9 +41,16 @@ def vgg19(
         weights: ``"bundled"``, ``"torchvision"`` or a path (see
             :func:`nst_utils.networks.weights.load_weights`).
         pooling: ``"avg"`` (the paper's) or ``"max"``.
-        normalized: scale every filter to mean activation 1. The means for the bundled weights
-            come with them; for other weights they are measured on the bundled pictures, which
+        normalized: whose mean activation of every filter becomes 1 (section 2). ``"authors"``:
+            that of the network as it was trained, with max pooling, which is replaced afterwards:
+            so the authors' own normalized network was made (``benchmarks/normalization.py``).
+            ``"pooling"``: that of the network with the pooling it has. ``"none"``: as trained.
+            ``True`` and ``False`` stand for the authors' and none. The means for the bundled
+            weights come with them; for others they are measured on the bundled pictures, which
             takes some seconds.
+        padding: what the first convolution sees beyond the picture's edge: ``"nearest"``, the edge
+            again, or ``"zeros"``, as the network was trained, which leaves a rim. By default the
+            former where it is normalized, for the paper, and the latter where it is as trained.
         precision: ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
             ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (Gram
             matrices, losses and the picture stay float32; see benchmarks/); or ``"auto"``, the
@@ -46,14 +60,15 @@ def vgg19(
     Raises:
         FileNotFoundError, ValueError: as :func:`nst_utils.networks.weights.load_weights`.
     """
-    return _build("vgg19", weights, pooling, normalized, precision, preprocessing)
+    return _build("vgg19", weights, pooling, normalized, padding, precision, preprocessing)
 
 
 def vgg16(
     weights: str | Path = "torchvision",
     pooling: str = "avg",
-    normalized: bool = True,
+    normalized: str | bool = "authors",
     *,
+    padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
 ) -> Network:
@@ -62,14 +77,15 @@ def vgg16(
     Its weights are not bundled: torchvision's (a download of 528 MB) or a file. The arguments are
     those of :func:`vgg19`.
     """
-    return _build("vgg16", weights, pooling, normalized, precision, preprocessing)
+    return _build("vgg16", weights, pooling, normalized, padding, precision, preprocessing)
 
 
 def vgg19_bn(
     weights: str | Path = "torchvision",
     pooling: str = "avg",
-    normalized: bool = False,
+    normalized: str | bool = "none",
     *,
+    padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
 ) -> Network:
@@ -79,14 +95,15 @@ def vgg19_bn(
     are those of torchvision's network in its evaluation mode. Its weights are not bundled (a
     download of 548 MB, or a file). The arguments are those of :func:`vgg19`.
     """
-    return _build("vgg19_bn", weights, pooling, normalized, precision, preprocessing)
+    return _build("vgg19_bn", weights, pooling, normalized, padding, precision, preprocessing)
 
 
 def squeezenet1_1(
     weights: str | Path = "torchvision",
     pooling: str = "max",
-    normalized: bool = False,
+    normalized: str | bool = "none",
     *,
+    padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
 ) -> Network:
@@ -95,7 +112,7 @@ def squeezenet1_1(
     Its weights are not bundled (a download of 5 MB, or a file). The arguments are those of
     :func:`vgg19`; it cannot be normalized.
     """
-    return _build("squeezenet1_1", weights, pooling, normalized, precision, preprocessing)
+    return _build("squeezenet1_1", weights, pooling, normalized, padding, precision, preprocessing)
 
 
 NETWORKS = {
@@ -111,23 +128,36 @@ def _build(
     name: str,
     weights: str | Path,
     pooling: str,
-    normalized: bool,
+    normalized: str | bool,
+    padding: str | None,
     precision: str,
     preprocessing: str | None,
 ) -> Network:
-    if normalized and not ARCHITECTURES[name].can_be_normalized:
-        raise ValueError(f"{name} cannot be normalized; leave normalized at False")
+    architecture = ARCHITECTURES[name]
+    if isinstance(normalized, bool):
+        normalized = "authors" if normalized else "none"
+    checks.one_of("normalized", normalized, NORMALIZATIONS)
+    if normalized != "none" and not architecture.can_be_normalized:
+        raise ValueError(f'{name} cannot be normalized; leave normalized at "none"')
+    if padding is None:
+        padding = "zeros" if normalized == "none" else "nearest"
+    checks.one_of("padding", padding, PADDINGS)
+    if padding != "zeros" and not architecture.is_padded:
+        raise ValueError(f'{name} looks at no border around the picture; leave padding at "zeros"')
     checks.one_of("pooling", pooling, POOLINGS)
     checks.one_of("precision", precision, PRECISIONS)
     loaded = load_weights(weights, preprocessing, name)
     if str(weights) != "bundled":
         _check_responses(Network(loaded, pooling), loaded.description)
-    if not normalized:
-        return Network(loaded, pooling, precision=precision)
-    means = loaded.mean_activations.get(pooling)
-    if means is None:
-        means = mean_activations(Network(loaded, pooling), _bundled_pictures())
-    return Network(loaded, pooling, means, precision)
+    # Paper: nothing on the order. Here: the means before the pooling is replaced, because those
+    # are what the authors' own normalized network was divided by.
+    means_of = {"authors": "max", "pooling": pooling, "none": None}[normalized]
+    means = None
+    if means_of is not None:
+        means = loaded.mean_activations.get(means_of)
+        if means is None:
+            means = mean_activations(Network(loaded, means_of), _bundled_pictures())
+    return Network(loaded, pooling, means, precision, padding=padding, means_of=means_of)
 
 
 def _check_responses(net: Network, name: str) -> None:

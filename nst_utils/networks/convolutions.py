@@ -50,19 +50,21 @@ _STRIP = 1_000_000
 
 
 class ConvReLU(nn.Module):
-    """A frozen 3x3 convolution, padded with zeros, and its ReLU.
+    """A frozen 3x3 convolution and its ReLU.
 
     Args:
         kernel: (N, N_before, 3, 3). bias: (N,). They set device and precision.
+        padding: what stands around the input: ``"zeros"``, or ``"nearest"``, its own edge again.
     """
 
     kernel: Tensor
     bias: Tensor
 
-    def __init__(self, kernel: Tensor, bias: Tensor) -> None:
+    def __init__(self, kernel: Tensor, bias: Tensor, padding: str = "zeros") -> None:
         super().__init__()
         self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", bias)
+        self.padding = padding
         self._transformed: dict[str, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,12 +75,17 @@ class ConvReLU(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution, without the ReLU."""
+        if self.padding == "nearest":
+            return fn.conv2d(fn.pad(x, (1, 1, 1, 1), mode="replicate"), self.kernel, self.bias)
         if self._suits_winograd(x):
             return winograd(x, self._transform("forward")).add_(self.bias.view(1, -1, 1, 1))
         return fn.conv2d(x, self.kernel, self.bias, padding=1)
 
     def towards_input(self, gradient: Tensor) -> Tensor:
         """From the gradient at the convolution's output, (B, N, H, W), the one at its input."""
+        if self.padding == "nearest":
+            padded = fn.conv_transpose2d(gradient, self.kernel)
+            return _fold_edge(_fold_edge(padded, 2), 3)
         if self._suits_winograd(gradient):
             return winograd(gradient, self._transform("backward"))
         return fn.conv_transpose2d(gradient, self.kernel, padding=1)
@@ -115,6 +122,14 @@ class _ConvReLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (is_open,) = ctx.saved_tensors
         return ctx.layer.towards_input(gradient * is_open), None
+
+
+def _fold_edge(padded: Tensor, dim: int) -> Tensor:
+    """Add what lies one position beyond either end to the end: the way back through padding."""
+    inner = padded.narrow(dim, 1, padded.shape[dim] - 2).clone()
+    inner.narrow(dim, 0, 1).add_(padded.narrow(dim, 0, 1))
+    inner.narrow(dim, -1, 1).add_(padded.narrow(dim, -1, 1))
+    return inner
 
 
 class _AveragePool(torch.autograd.Function):

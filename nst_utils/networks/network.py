@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from nst_utils.networks.architectures import POOLINGS, PRECISIONS, check_layers
+from nst_utils.networks.architectures import PADDINGS, POOLINGS, PRECISIONS, check_layers
 from nst_utils.networks.convolutions import ConvReLU, average_pool
 from nst_utils.networks.normalization import normalize
 from nst_utils.networks.squeezenet import Fire, StridedConvReLU
@@ -38,6 +38,9 @@ class Network(nn.Module):
             :func:`nst_utils.networks.normalization.normalize`).
         precision: what the convolutions compute in (see
             :func:`nst_utils.networks.builders.vgg19`); responses are float32.
+        padding: what the first convolution sees beyond the picture: ``"nearest"``, its edge again,
+            or ``"zeros"`` as it was trained. Deeper ones, and those without a border, see zeros.
+        means_of: the pooling with which the mean activations were measured, for the description.
 
     Attributes:
         layers: names of all layers, from the picture on.
@@ -53,17 +56,22 @@ class Network(nn.Module):
         pooling: str = "avg",
         mean_activations: dict[str, Tensor] | None = None,
         precision: str = "float32",
+        *,
+        padding: str = "zeros",
+        means_of: str | None = None,
     ) -> None:
         super().__init__()
         dtype = _dtype(precision)
         self.architecture = weights.architecture
         self.layers = weights.architecture.layers
         self.pooling = checks.one_of("pooling", pooling, POOLINGS)
+        self.padding = checks.one_of("padding", padding, PADDINGS)
         self.normalized = mean_activations is not None
+        normalized = "normalized" if self.normalized else "not normalized"
+        with_means = f" with the means of {means_of} pooling" if means_of else ""
         self.description = (
-            f"{weights.description}; {pooling} pooling; "
-            f"{'normalized' if self.normalized else 'not normalized'}; "
-            f"{str(dtype).removeprefix('torch.')}"
+            f"{weights.description}; {pooling} pooling; {normalized}{with_means}; "
+            f"{padding} around the picture; {str(dtype).removeprefix('torch.')}"
         )
         kernels, biases = weights.kernels, weights.biases
         if mean_activations is not None:
@@ -71,6 +79,9 @@ class Network(nn.Module):
         kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
         biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
         steps = {layer: _make_layer(layer, kernels, biases) for layer in self.layers}
+        first_step = steps[self.layers[0]]
+        if isinstance(first_step, ConvReLU):
+            first_step.padding = padding
         self._steps = nn.ModuleDict(steps)
         prep = weights.preprocessing
         first = weights.kernels[next(iter(weights.kernels))]

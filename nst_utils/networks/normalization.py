@@ -6,8 +6,9 @@ from torch import Tensor
 
 # A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
 # would blow its noise up. 0.1 of its layer's mean is the least that is divided by. With the
-# bundled means that touches two filters, one in conv4_1 and one in conv4_2 (average pooling).
-# Paper: every filter is scaled to mean 1. Here: a floor, because a filter that is silent on
+# bundled means that touches six filters, no two of a layer (max pooling; two with average pooling).
+# Paper: every filter is scaled to mean 1, and the authors divided one of conv2_1 by 0.05 of the
+# layer's mean (benchmarks/normalization.py). Here: a floor, because a filter that is silent on
 # photographs may fire on a painting, and would then outweigh all others by orders of magnitude.
 MEAN_ACTIVATION_FLOOR = 0.1
 
@@ -23,7 +24,9 @@ def normalize(
 
     Args:
         kernels: layer of VGG -> (N_l, N_(l-1), 3, 3), from the picture on; biases: layer -> (N_l,).
-        mean_activations: layer -> (N_l,), of the plain network with the same pooling.
+        mean_activations: layer -> (N_l,), of the plain network; with which pooling, is a reading of
+            the paper (see :func:`nst_utils.networks.builders.vgg19`). Any m_l give the same
+            function up to a scale for each channel.
     """
     new_kernels, new_biases = {}, {}
     before = kernels["conv1_1"].new_ones(3)

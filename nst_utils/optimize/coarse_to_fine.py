@@ -1,13 +1,14 @@
 """Coarse to fine: the large shapes are settled where a step is cheap.
 
 A picture that starts from noise is first optimized at a half, a quarter, ... of its size, and each
-result is the start of the next. Half the size is a quarter of the work.
+result is the start of the next. Half the size is a quarter of the work. Others make a whole picture
+at a smaller size, enlarge it and go on, as the paper's authors came to do; they say how many steps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from nst_utils.images.files import resize
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Painting, Row, scale_mask
 from nst_utils.objective.table import Objective
+from nst_utils.support import checks
 
 # What was scaled for a level: (id of the tensor, size) -> the smaller one.
 Made = dict[tuple[int, tuple[int, int]], Tensor]
@@ -31,6 +33,7 @@ class Level(NamedTuple):
 
     size: tuple[int, int]  # (height, width) in pixels
     objective: Callable[[], Objective]  # made when its turn comes, so that it can be let go
+    share: float | None = None  # of all steps; None leaves it to the plan
 
     @property
     def pixels(self) -> int:
@@ -57,7 +60,8 @@ def coarse_levels(
         if min(height, width) < _LEAST_SIDE:
             break
         made: Made = {}
-        scaled = [_at(row, net, (height, width), 2**halvings, made) for row in rows]
+        scaled = [_at(row, (height, width), 0.5**halvings, made) for row in rows]
+        scaled = [_without_copying(row, net, (height, width)) for row in scaled]
         pairs = zip(rows, scaled, strict=True)
         if any(not _is_like(row, small) for row, small in pairs):
             break
@@ -65,11 +69,59 @@ def coarse_levels(
     return levels
 
 
+def smaller_levels(
+    rows: Sequence[Row],
+    size: Sequence[int],
+    make_objective: Callable[[Sequence[Row]], Objective],
+    *,
+    first: Mapping[float, int],
+    steps: int,
+) -> list[Level]:
+    """The levels that a user asks for, smallest first; whole problems, with every style layer.
+
+    Args:
+        first: share of the full size (height, width) -> how many of all ``steps`` are made there.
+
+    Raises:
+        ValueError: nothing is left for the full size; a share that is none.
+    """
+    if not isinstance(first, Mapping):
+        raise ValueError(
+            "smaller_first must be shares of the size with their steps, for instance "
+            f"{{0.5: 200}}, got {checks.shown(first)}"
+        )
+    made: Made = {}
+    levels, taken = [], 0
+    for share in sorted(checks.weight("a share in smaller_first", each) for each in first):
+        height, width = (int(share * side) for side in size)
+        if not (share < 1 and min(height, width) > 1):
+            raise ValueError(
+                f"smaller_first must name shares of the size above 0 and below 1, got {share:g} of "
+                f"{size[1]}x{size[0]} px"
+            )
+        here = checks.count("the steps of smaller_first", first[share])
+        taken += here
+        scaled = [_at(row, (height, width), share, made) for row in rows]
+        levels.append(Level((height, width), partial(make_objective, scaled), here / steps))
+    if taken >= steps:
+        raise ValueError(
+            f"smaller_first takes {taken} of {steps} steps, and none is left for the full size; "
+            f"give more than {taken} steps"
+        )
+    return levels
+
+
 def plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
-    """How many steps each level gets: a coarse one a fifth, the last at least half of all."""
+    """How many steps each level gets: its share, or a fifth if it is a coarse one without; the last
+    level what is left, at least half of all where there are no shares."""
     *coarse, full = levels
     each = steps // max(5, 2 * len(coarse))
-    return [(level, each) for level in coarse if each] + [(full, steps - each * len(coarse))]
+    planned = [
+        (level, each if level.share is None else min(round(level.share * steps), steps - 1))
+        for level in coarse
+    ]
+    planned = [(level, count) for level, count in planned if count]
+    return [*planned, (full, steps - sum(count for _, count in planned))]
 
 
 def plan_again(
@@ -95,9 +147,15 @@ def _is_like(row: Row, small: Row) -> bool:
     return bool(small.style_layers or not row.style_layers) and small.weighs_something
 
 
-def _at(row: Row, net: Network, size: tuple[int, int], divisor: int, made: Made) -> Row:
+def _at(row: Row, size: tuple[int, int], share: float, made: Made) -> Row:
     """The row for pictures of ``size``, its paintings smaller by the same factor."""
-    paintings = [_painting_at(painting, size, divisor, made) for painting in row.paintings]
+    paintings = [_painting_at(painting, size, share, made) for painting in row.paintings]
+    content = None if row.content is None else _scaled(row.content, size, made)
+    return replace(row, content=content, style=paintings)
+
+
+def _without_copying(row: Row, net: Network, size: tuple[int, int]) -> Row:
+    """The row without the style layers that would nearly determine a picture of ``size``."""
     areas = [1.0 if region is None else float(region.mean()) for region in row.regions]
     positions = {layer: math.prod(net.architecture.size(layer, size)) for layer in row.style_layers}
     layers = {
@@ -105,13 +163,12 @@ def _at(row: Row, net: Network, size: tuple[int, int], divisor: int, made: Made)
         for layer, weight in row.style_layers.items()
         if min(areas, default=1.0) * positions[layer] >= net.filters(layer)
     }
-    content = None if row.content is None else _scaled(row.content, size, made)
-    return replace(row, content=content, style=paintings, style_layers=layers)
+    return replace(row, style_layers=layers)
 
 
-def _painting_at(painting: Painting, size: tuple[int, int], divisor: int, made: Made) -> Painting:
+def _painting_at(painting: Painting, size: tuple[int, int], share: float, made: Made) -> Painting:
     height, width = painting.picture.shape[2:]
-    smaller = (max(1, height // divisor), max(1, width // divisor))
+    smaller = (max(1, int(height * share)), max(1, int(width * share)))
     region, source = painting.region, painting.source
     return replace(
         painting,

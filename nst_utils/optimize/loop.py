@@ -183,7 +183,7 @@ def _opened(
     if path is None:
         yield None
         return
-    sizes = [level.size for level in levels]
+    sizes = [level.size if level.share is None else (*level.size, level.share) for level in levels]
     with Checkpoint(path, identity(objective, start, levels=sizes, **loop)).held() as file:
         yield file
 

@@ -61,7 +61,7 @@ def test_a_transfer_writes_the_picture_and_the_report(run: Run, tmp_path: Path) 
     for content, style, both in zip(
         report["content_loss"], report["style_loss"], total, strict=True
     ):
-        assert both == pytest.approx(5e-2 * content + style)  # equation 7
+        assert both == pytest.approx(5e-3 * content + style)  # equation 7
     config = report["config"]
     expected = PRESETS["paper"].transfer_settings() | PRESETS["paper"].network_settings()
     expected |= {"content": "chelsea", "style": "starry-night", "size": 64, "steps": 3, "seed": 0}
@@ -247,7 +247,8 @@ def asked(shared_net: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> 
 NETWORK_OPTIONS: list[tuple[str, str, Any]] = [
     ("--pooling max", "pooling", "max"),
     ("--weights torchvision", "weights", "torchvision"),
-    ("--plain", "normalized", False),
+    ("--normalized pooling", "normalized", "pooling"),
+    ("--padding zeros", "padding", "zeros"),
     ("--precision bfloat16", "precision", "bfloat16"),
 ]
 RUN_OPTIONS: list[tuple[str, str, Any]] = [
@@ -269,6 +270,7 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--content-reduction sum", "content_reduction", "sum"),
     ("--init content", "init", "content"),
     ("--init style", "init", "style"),
+    ("--smaller-first 0.25:9,0.5:20", "smaller_first", {0.25: 9, 0.5: 20}),
     ("--style-layer-weights 1,2,3,4,5", "style_layer_weights", [1.0, 2.0, 3.0, 4.0, 5.0]),
     ("--style-reduction values", "style_reduction", "values"),
     ("--tv-weight 1e-3", "tv_weight", 1e-3),
@@ -305,7 +307,7 @@ def test_every_network_option_reaches_the_network(
     pictures = ["chelsea", "china"] if command == "transfer" else ["chelsea"]
     options = (*pictures, "-o", tmp_path / "a.png", "--size", 32, "--report", tmp_path / "a.json")
     assert run(command, *options).code == 0
-    assert {"weights": "bundled", "pooling": "avg", "normalized": True}.items() <= (
+    assert {"weights": "bundled", "pooling": "avg", "normalized": "authors"}.items() <= (
         asked.network.items()
     )
     before = asked.network.get(name)

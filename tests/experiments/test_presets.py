@@ -27,10 +27,10 @@ def defaults(function: object) -> dict[str, object]:
 def test_the_preset_paper_holds_the_papers_settings() -> None:
     paper = PRESETS["paper"]
     assert paper.network == "vgg19"
-    assert (paper.pooling, paper.normalized) == ("avg", True)
+    assert (paper.pooling, paper.normalized, paper.padding) == ("avg", "authors", "nearest")
     assert paper.content_layers == ("conv4_2",)
     assert paper.style_layers == ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-    assert paper.content_weight / paper.style_weight == pytest.approx(5e-2)
+    assert paper.content_weight / paper.style_weight == pytest.approx(5e-3)
     assert (paper.init, paper.optimizer) == ("noise", "lbfgs")
 
 
@@ -38,10 +38,11 @@ def test_the_preset_paper_is_what_the_functions_default_to() -> None:
     paper = PRESETS["paper"]
     for function, chosen in (
         (nst.transfer, paper.transfer_settings()),
-        (nst.vgg19, paper.network_settings()),
+        (nst.vgg19, paper.network_settings() | {"padding": None}),
     ):
         expected = {name: defaults(function)[name] for name in chosen}
         assert chosen == expected
+    assert nst.vgg19().padding == paper.padding  # None is the paper's, where it is normalized
 
 
 def test_the_two_parts_make_up_a_preset() -> None:
@@ -92,7 +93,10 @@ def test_the_table_prints_every_setting_of_every_preset(monkeypatch: pytest.Monk
             value = getattr(chosen, field.name)
             values = value if isinstance(value, tuple) else (value,)
             if isinstance(value, dict):
-                values = tuple(f"{rate:.3g} from step {step}" for step, rate in value.items())
+                values = tuple(
+                    f"{here} at {key:g}" if isinstance(key, float) else f"{here:.3g} from {key}"
+                    for key, here in value.items()
+                )
             for i, each in enumerate(values):
                 shown = f"{each:.3g}" if isinstance(each, float) else str(each)
                 at = lines[rows[field.name] + i][starts[name] :]
@@ -141,7 +145,7 @@ def test_another_network_brings_its_own_weights() -> None:
     paper = preset("paper")
     assert paper.network_settings(network="vgg16")["weights"] == "torchvision"
     assert paper.network_settings(network="vgg16", weights="my.pth")["weights"] == "my.pth"
-    assert paper.network_settings(network="squeezenet1_1")["normalized"] is False
+    assert paper.network_settings(network="squeezenet1_1")["normalized"] == "none"
     back = preset("squeezenet-tv").network_settings(network="vgg19")
     assert back["weights"] == "bundled"
     with pytest.raises(ValueError, match="unknown network 'vgg'"):
@@ -163,6 +167,38 @@ def test_the_projects_weigh_as_they_say() -> None:
     assert isinstance(rates, dict)
     assert list(rates) == [1, 181]
     assert rates[1] / rates[181] == pytest.approx(3 / 0.1)
+
+
+def test_the_authors_weigh_as_they_say() -> None:
+    """LossLayers.lua and BasicStyleTransfer.ipynb; their mean squares are ours without the half."""
+    for name, content_weight, style_weights in (
+        ("gatys-2016", 1e6, [1e9 / 5] * 5),
+        ("gatys-pytorch", 1e0, [1e3 / N**2 for N in (64, 128, 256, 512, 512)]),
+    ):
+        chosen = preset(name)
+        F, P = torch.rand(1, 5, 4, 6), torch.rand(1, 5, 4, 6)
+        ours = chosen.content_weight * nst.content_loss(F, P, reduction=chosen.content_reduction)
+        assert ours.item() == pytest.approx(content_weight * (F - P).square().mean().item())
+        given = chosen.style_layer_weights or (1 / 5,) * 5
+        for weight, theirs in zip(given, style_weights, strict=True):
+            G, A = (x.flatten(2) @ x.flatten(2).mT / 24 for x in (F, P))
+            expected = theirs * (G - A).square().mean().item()
+            loss = nst.style_loss(F, P, reduction=chosen.style_reduction).item()
+            assert chosen.style_weight * weight * loss == pytest.approx(expected, rel=1e-4)
+        assert (chosen.init, chosen.optimizer, chosen.exact) == ("content", "lbfgs", True)
+        (first,) = (chosen.smaller_first or {}).values()
+        assert (first, chosen.steps - first) == (500, 200)
+    assert preset("gatys-2016").content_weight / preset("gatys-2016").style_weight == 5e-4
+
+
+def test_a_share_of_the_steps_stays_one() -> None:
+    chosen = preset("gatys-2016")
+    assert chosen.transfer_settings(steps=70)["smaller_first"] == {0.5: 50}
+    assert chosen.transfer_settings(steps=1)["smaller_first"] is None  # too few for two sizes
+    own = chosen.transfer_settings(steps=70, smaller_first={0.25: 3})
+    assert own["smaller_first"] == {0.25: 3}
+    adam = chosen.transfer_settings(optimizer="adam")  # which knows no exact
+    assert adam["exact"] is False
 
 
 def test_keras_divides_every_layer_by_the_size_of_the_picture(content: Tensor) -> None:

@@ -221,8 +221,10 @@ def test_numbers_of_which_no_picture_can_be_made_are_refused(
 
 
 def test_squeezenet_cannot_be_normalized() -> None:
-    with pytest.raises(ValueError, match="cannot be normalized; leave normalized at False"):
+    with pytest.raises(ValueError, match='cannot be normalized; leave normalized at "none"'):
         nst.squeezenet1_1("missing.pth", normalized=True)
+    with pytest.raises(ValueError, match='no border around the picture; leave padding at "zeros"'):
+        nst.squeezenet1_1("missing.pth", padding="nearest")
 
 
 def test_vgg16_is_normalized_on_the_bundled_pictures(
@@ -230,7 +232,9 @@ def test_vgg16_is_normalized_on_the_bundled_pictures(
 ) -> None:
     pictures = [torch.rand(1, 3, 24, 24)]
     monkeypatch.setattr(builders, "_bundled_pictures", lambda: pictures)
-    means = nst.mean_activations(nst.vgg16(save(features["vgg16"], path), "max"), pictures)
+    means = nst.mean_activations(
+        nst.vgg16(save(features["vgg16"], path), "max", padding="zeros"), pictures
+    )
     plain = nst.mean_activations(nets["vgg16", "max"], pictures)
     for layer, mean in means.items():
         loud = plain[layer] > MEAN_ACTIVATION_FLOOR * plain[layer].mean()

@@ -156,14 +156,26 @@ def test_average_and_max_pooling_pool(net: Network, content: Tensor) -> None:
         nst.vgg19(pooling="average")
 
 
-@pytest.mark.parametrize("pooling", ["avg", "max"])
+# Which normalization divides by the means of which pooling, by that of the network.
+MEANS = {
+    ("authors", "avg"): "max",
+    ("authors", "max"): "max",
+    ("pooling", "avg"): "avg",
+    ("pooling", "max"): "max",
+}
+
+
+@pytest.mark.parametrize(("reading", "means_of"), MEANS.items())
 def test_normalization_leaves_the_function_unchanged_up_to_a_scale_per_channel(
-    content: Tensor, pooling: str
+    content: Tensor, reading: tuple[str, str], means_of: str
 ) -> None:
-    weights = load_weights()
-    means = weights.mean_activations[pooling]
-    plain = Network(weights, pooling).double()(content.double(), VGG19_LAYERS)
-    normalized = Network(weights, pooling, means).double()(content.double(), VGG19_LAYERS)
+    normalization, pooling = reading
+    means = load_weights().mean_activations[means_of]
+    plain = nst.vgg19("bundled", pooling, "none", padding="nearest")
+    plain = plain.double()(content.double(), VGG19_LAYERS)
+    net = nst.vgg19("bundled", pooling, normalization)
+    assert f"{pooling} pooling; normalized with the means of {means_of} pooling" in net.description
+    normalized = net.double()(content.double(), VGG19_LAYERS)
     for layer in VGG19_LAYERS:
         scale = means[layer].clamp(min=MEAN_ACTIVATION_FLOOR * float(means[layer].mean()))
         torch.testing.assert_close(
@@ -189,12 +201,55 @@ def test_the_mean_activation_of_a_normalized_network_is_1() -> None:
         assert (after[layer][~loud] <= 1.001).all()
 
 
+def test_true_and_false_are_the_authors_normalization_and_none() -> None:
+    for flag, named in ((True, "authors"), (False, "none")):
+        assert nst.vgg19(normalized=flag).description == nst.vgg19(normalized=named).description
+    assert nst.vgg19().description == nst.vgg19(normalized="authors").description
+    with pytest.raises(ValueError, match="unknown normalized 'author'; did you mean 'authors'"):
+        nst.vgg19(normalized="author")
+
+
+def test_nearest_padding_sees_the_edge_again(content: Tensor) -> None:
+    """As if the picture had been made larger by its own edge, and the rest is as with zeros."""
+    nearest, zeros = (nst.vgg19(padding=each) for each in ("nearest", "zeros"))
+    larger = fn.pad(content, (1, 1, 1, 1), mode="replicate")
+    expected = zeros(larger, ["conv1_1"])["conv1_1"][..., 1:-1, 1:-1]
+    found = nearest(content, ["conv1_1"])["conv1_1"]
+    torch.testing.assert_close(found, expected)
+    inside = zeros(content, ["conv1_1"])["conv1_1"][..., 1:-1, 1:-1]
+    torch.testing.assert_close(found[..., 1:-1, 1:-1], inside)
+    assert not torch.equal(found, zeros(content, ["conv1_1"])["conv1_1"])
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 5, 7), (2, 3, 1, 4), (1, 3, 1, 1), (1, 3, 2, 2)])
+def test_the_gradient_through_nearest_padding_is_autograds(shape: tuple[int, ...]) -> None:
+    weights = load_weights()
+    kernel, bias = weights.kernels["conv1_1"].double(), weights.biases["conv1_1"].double()
+    x = torch.rand(shape, dtype=torch.float64).requires_grad_()
+    layer = ConvReLU(kernel, bias, padding="nearest")
+    padded = fn.pad(x, (1, 1, 1, 1), mode="replicate")
+    by_hand = fn.conv2d(padded, kernel, bias).relu()
+    torch.testing.assert_close(layer(x), by_hand)
+    weight = torch.rand_like(by_hand)
+    found = torch.autograd.grad((layer(x) * weight).sum(), x)
+    torch.testing.assert_close(found, torch.autograd.grad((by_hand * weight).sum(), x))
+
+
+def test_as_trained_it_is_as_trained() -> None:
+    """What is not normalized pads with zeros unless something else is said."""
+    assert nst.vgg19().padding == "nearest"
+    assert nst.vgg19(normalized="none").padding == "zeros"
+    assert nst.vgg19(normalized="none", padding="nearest").padding == "nearest"
+    with pytest.raises(ValueError, match="unknown padding 'near'; did you mean 'nearest'"):
+        nst.vgg19(padding="near")
+
+
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_the_bundled_means_make_other_photographs_average_about_1(pooling: str) -> None:
     """None of these is among the photographs that the means were measured on."""
     names = ("eilean-donan", "schwerin-day", "cincinnati-night", "chenonceau")
     pictures = [nst.load_image(name, size=128) for name in names]
-    means = nst.mean_activations(nst.vgg19(pooling=pooling), pictures)
+    means = nst.mean_activations(nst.vgg19("bundled", pooling, "pooling"), pictures)
     for layer in VGG19_LAYERS[: VGG19_LAYERS.index("conv5_1") + 1]:
         assert 0.7 < float(means[layer].mean()) < 1.8, layer
         assert 0.4 < float(means[layer].median()) < 1.8, layer
@@ -236,8 +291,13 @@ def test_foreign_weights_are_normalized_on_the_bundled_pictures(
     bare = dataclasses.replace(load_weights(), mean_activations={})
     monkeypatch.setattr(builders, "load_weights", lambda *_: bare)
     monkeypatch.setattr(builders, "_bundled_pictures", lambda: [content])
-    means = nst.mean_activations(nst.vgg19("some-file.pth"), [content])
-    assert float(means["conv3_1"].median()) == pytest.approx(1, abs=0.01)
+    for (normalization, pooling), means_of in MEANS.items():
+        net = nst.vgg19("some-file.pth", pooling, normalization, padding="zeros")
+        mean = float(nst.mean_activations(net, [content])["conv3_1"].median())
+        if means_of == pooling:
+            assert mean == pytest.approx(1, abs=0.01)
+        else:  # an average is smaller than a maximum
+            assert mean < 0.9
 
 
 def test_bfloat16_convolutions_change_the_responses_little(net: Network, content: Tensor) -> None:

@@ -265,7 +265,7 @@ def test_steps_can_be_changed_once_the_coarse_levels_are_over(
 @pytest.mark.parametrize(
     ("options", "difference"),
     [
-        ({"content_weight": 0.06}, r"content_weight: 0.05 there, 0.06 here"),
+        ({"content_weight": 0.06}, r"content_weight: 0.005 there, 0.06 here"),
         ({"style_weight": 2}, r"style_weight: 1.0 there, 2.0 here"),
         ({"seed": 1}, r"with another picture to start from"),
         ({"optimizer": "adam"}, r"optimizer: lbfgs there, adam here"),
@@ -277,7 +277,7 @@ def test_steps_can_be_changed_once_the_coarse_levels_are_over(
         ),
         ({"style_reduction": "sum"}, r"style_reduction: paper there, sum here"),
         ({"preserve_color": "statistics"}, r"with another style picture 1"),
-        ({"content_weight": [0.05, 0.1]}, r"picture to start from"),
+        ({"content_weight": [0.005, 0.1]}, r"picture to start from"),
     ],
 )
 def test_other_settings_are_refused(
@@ -296,7 +296,7 @@ def test_another_picture_or_network_is_refused(
     again, _ = finished
     with pytest.raises(ValueError, match=r"another run \(with another content picture\)"):
         again(content=content.flip(3))
-    with pytest.raises(ValueError, match=r"another run \(network: .* normalized; .* there, "):
+    with pytest.raises(ValueError, match=r"another run \(network: .* of max pooling; .* there, "):
         again(net=plain_net)
 
 

@@ -22,7 +22,7 @@ from nst_utils.optimize.coarse_to_fine import coarse_levels
 
 
 def row(content: Tensor, style: Tensor, layers: tuple[str, ...] = STYLE_LAYERS) -> Row:
-    return Row(content, style, {"conv4_2": 1.0}, dict.fromkeys(layers, 0.2), 0.05, 1.0)
+    return Row(content, style, {"conv4_2": 1.0}, dict.fromkeys(layers, 0.2), 0.005, 1.0)
 
 
 def style_columns(objective: Objective) -> list[str]:
@@ -93,7 +93,7 @@ def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
     objective = level.objective()
     assert objective.formulas == formulas
     (scaled,) = objective.rows
-    assert scaled.content_weight == 0.05
+    assert scaled.content_weight == 0.005
     assert [*scaled.style_layers.values()] == [0.2] * 3
     small = nst.resize(photograph, (64, 68))
     wanted = Objective(
@@ -200,3 +200,90 @@ def test_the_command_line_has_both(run: Callable[..., Any], tmp_path: Path) -> N
         assert len(told["levels"]) == levels
         assert told["config"]["exact"] is bool(exact)
         assert len(told["total_loss"]) == 5
+
+
+# Smaller first, because the user says so.
+
+
+def test_a_run_is_made_smaller_first(net: Network, content: Tensor, style: Tensor) -> None:
+    told = list[tuple[int, ...]]()
+    result = nst.transfer(
+        content,
+        style,
+        net=net,
+        init="content",
+        steps=7,
+        smaller_first={0.75: 1, 0.5: 3},
+        progress=False,
+        callback=lambda step: told.append(tuple(step.images.shape)),
+    )
+    height, width = content.shape[2:]
+    assert result.levels == [
+        (int(0.5 * height), int(0.5 * width), 3),
+        (int(0.75 * height), int(0.75 * width), 1),
+        (height, width, 3),
+    ]
+    assert set(told) == {tuple(content.shape)}
+    assert all(
+        losses.isfinite().all() for losses in result.history.values()
+    )  # no layer is left out
+    assert result.settings["smaller_first"] == {0.75: 1, 0.5: 3}
+
+
+def test_the_smaller_problem_is_the_same_one_smaller(net: Network, style: Tensor) -> None:
+    """By hand: the pictures scaled, a run of them, its result enlarged as the next start."""
+    content = nst.load_image("chenonceau", (48, 64))
+    how: dict[str, Any] = {"net": net, "exact": True, "progress": False}
+    small, painting = (nst.resize(x, (x.shape[2] // 2, x.shape[3] // 2)) for x in (content, style))
+    first = nst.transfer(small, painting, init="content", steps=2, **how)
+    start = nst.resize(first.image, (48, 64))
+    by_hand = nst.transfer(content, style, init=start, steps=3, **how)
+    found = nst.transfer(content, style, init="content", steps=5, smaller_first={0.5: 2}, **how)
+    torch.testing.assert_close(found.image, by_hand.image)
+    assert found.history["total_loss"][2:].tolist() == by_hand.history["total_loss"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ({0.5: 5}, "smaller_first takes 5 of 5 steps, and none is left .* give more than 5 steps"),
+        ({0.25: 3, 0.5: 3}, "takes 6 of 5 steps"),
+        ({1.0: 2}, "shares of the size above 0 and below 1, got 1 of 64x43 px"),
+        ({0.0: 2}, "above 0 and below 1, got 0 of"),
+        ({0.02: 2}, "above 0 and below 1, got 0.02 of"),
+        ({-0.5: 2}, "a share in smaller_first must be"),
+        ({"half": 2}, "a share in smaller_first must be"),
+        ({0.5: 0}, "the steps of smaller_first must be"),
+        ({0.5: 1.5}, "the steps of smaller_first must be"),
+        ([0.5, 2], "must be shares of the size with their steps, for instance {0.5: 200}"),
+        (0.5, "must be shares of the size"),
+    ],
+)
+def test_shares_that_cannot_be_are_a_sentence(
+    net: Network, content: Tensor, style: Tensor, first: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        nst.transfer(content, style, net=net, steps=5, smaller_first=first, progress=False)
+
+
+def test_another_share_is_another_run(
+    net: Network, content: Tensor, style: Tensor, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {"net": net, "progress": False, "checkpoint": tmp_path / "run"}
+    nst.transfer(content, style, steps=4, smaller_first={0.5: 1}, **how)
+    with pytest.raises(ValueError, match="another run"):
+        nst.transfer(content, style, steps=4, smaller_first={0.5: 2}, **how)
+    same = nst.transfer(content, style, steps=4, smaller_first={0.5: 1}, **how)
+    assert same.resumed == 4
+
+
+def test_in_quick_mode_it_still_ends_at_full_size(
+    net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NST_QUICK", "1")
+    result = nst.transfer(
+        content, style, net=net, steps=700, smaller_first={0.5: 500}, progress=False
+    )
+    (*_, few), (*size, rest) = result.levels
+    assert size == [*content.shape[2:]]
+    assert few / (few + rest) == pytest.approx(5 / 7, abs=0.2)

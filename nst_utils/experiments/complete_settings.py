@@ -1,0 +1,149 @@
+"""What a preset is: complete settings of a network and of a transfer, and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from nst_utils.networks.architectures import ARCHITECTURES
+from nst_utils.optimize.settings import Settings
+from nst_utils.support import checks
+
+if TYPE_CHECKING:  # settings alone are read without torch
+    from torch import Tensor
+
+    from nst_utils.networks.network import Network
+    from nst_utils.optimize.results import Result
+
+# The settings of a network's builder.
+OF_NETWORK = ("weights", "pooling", "normalized", "padding", "precision")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of a network's builder and of :func:`nst_utils.transfer`, and one line on them."""
+
+    summary: str
+    network: str
+    weights: str
+    pooling: str
+    normalized: str
+    padding: str
+    precision: str
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+    style_layer_weights: tuple[float, ...] | None
+    content_weight: float
+    style_weight: float
+    content_reduction: str
+    style_reduction: str
+    tv_weight: float
+    tv_power: int
+    init: str
+    optimizer: str
+    learning_rate: float | Mapping[int, float]
+    exact: bool
+    steps: int
+    smaller_first: Mapping[float, int] | None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer of its network, from the picture on."""
+        return ARCHITECTURES[self.network].layers
+
+    def network_settings(self, **overrides: Any) -> dict[str, Any]:
+        """The arguments of the network's builder.
+
+        With another ``network``, whose numbers are not those of the preset, they are torchvision's
+        unless said otherwise.
+        """
+        settings = {name: getattr(self, name) for name in OF_NETWORK}
+        network = overrides.get("network", self.network)
+        if network != self.network:
+            settings["weights"] = "bundled" if network == "vgg19" else "torchvision"
+            if not ARCHITECTURES[network].can_be_normalized:
+                settings["normalized"] = "none"
+            if not ARCHITECTURES[network].is_padded:
+                settings["padding"] = "zeros"
+        return settings | {k: v for k, v in overrides.items() if k in OF_NETWORK}
+
+    def transfer_settings(self, **overrides: Any) -> dict[str, Any]:
+        """The arguments of :func:`nst_utils.transfer`."""
+        others = ("summary", "network", *OF_NETWORK)
+        names = [field.name for field in fields(self) if field.name not in others]
+        settings = {name: getattr(self, name) for name in names}
+        if "style_layers" in overrides:  # the weights belong to the preset's own layers
+            settings["style_layer_weights"] = None
+        if overrides.get("optimizer", self.optimizer) != self.optimizer:  # so does the rate
+            settings["learning_rate"], settings["exact"] = Settings.learning_rate, Settings.exact
+        if self.smaller_first and "steps" in overrides:
+            settings["smaller_first"] = self._smaller_first_of(overrides["steps"])
+        return settings | {k: v for k, v in overrides.items() if k not in others}
+
+    def build_network(self, **overrides: Any) -> Network:
+        """The network; raises as its builder does (see :mod:`nst_utils.networks.builders`)."""
+        from nst_utils.networks.builders import NETWORKS
+
+        name = checks.one_of("network", overrides.get("network", self.network), tuple(NETWORKS))
+        return NETWORKS[name](**self.network_settings(**overrides))
+
+    def transfer(
+        self,
+        content: Tensor,
+        style: Tensor | list[Tensor],
+        *,
+        net: Network | None = None,
+        **overrides: Any,
+    ) -> Result:
+        """Run :func:`nst_utils.transfer` with these settings, but for the ``overrides``.
+
+        >>> import nst_utils as nst
+        >>> nst.preset("kimrass").transfer(photo, painting, steps=100)  # doctest: +SKIP
+
+        Args:
+            content, style, net: as there; by default the preset's own network.
+            overrides: arguments of ``transfer`` or of the network's builder, or ``network``.
+        """
+        from nst_utils.experiments.style_transfer import transfer
+
+        if net is None:
+            net = self.build_network(**overrides)
+        return transfer(content, style, net=net, **self.transfer_settings(**overrides))
+
+    def _smaller_first_of(self, steps: int) -> dict[float, int] | None:
+        """The same part of another number of steps; ``None`` where they are too few."""
+        first = dict(self.smaller_first or {})
+        first = {share: round(here * steps / self.steps) for share, here in first.items()}
+        return first if min(first.values()) and sum(first.values()) < steps else None
+
+
+def side_by_side(presets: Mapping[str, Preset]) -> str:
+    """Presets as plain text, one setting a row; below it, what each is."""
+    names = [field.name for field in fields(Preset) if field.name != "summary"]
+    rows = [[["preset"], *([name] for name in presets)]]
+    for name in names:
+        rows.append([[name], *(_cell(getattr(each, name)) for each in presets.values())])
+    columns = range(len(presets) + 1)
+    widths = [max(len(line) for row in rows for line in row[column]) for column in columns]
+    lines = []
+    for row in rows:
+        for i in range(max(len(cell) for cell in row)):
+            parts = [
+                (cell[i] if i < len(cell) else "").ljust(w)
+                for cell, w in zip(row, widths, strict=True)
+            ]
+            lines.append("  ".join(parts).rstrip())
+    lines += ["", *(f"{name}: {each.summary}" for name, each in presets.items())]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> list[str]:
+    """The lines of a cell: one for each value of several, or ``STEPS at SHARE``, ``from STEP``."""
+    if isinstance(value, Mapping) and any(isinstance(key, float) for key in value):
+        return [f"{steps} at {share:g}" for share, steps in value.items()]
+    if isinstance(value, tuple):
+        return [line for each in value for line in _cell(each)]
+    if isinstance(value, Mapping):  # a learning rate that changes
+        return [f"{_cell(rate)[0]} from {step}" for step, rate in value.items()]
+    return [f"{value:.3g}" if isinstance(value, float) else str(value)]
