@@ -38,9 +38,10 @@ def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     if reduction == "sum":
         return squares.sum((1, 2, 3)) / 2
     if reduction == "mean":
-        # Paper: the sum. Here: its mean, because with a normalized network the sum is about a
-        # million and E_l about one, so that every ratio of figure 4 gives the photograph; with the
-        # mean they go from the painting to the photograph as there (benchmarks/README.md).
+        # Paper: the sum. Here: its mean, as in the authors' later code (NeuralImageSynthesis,
+        # LossLayers.lua), because with a normalized network the sum is about a million and E_l
+        # about one, so that every ratio of figure 4 gives the photograph; with the mean they go
+        # from the painting to the photograph as there (benchmarks/README.md).
         return squares.mean((1, 2, 3)) / 2
     raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
 

@@ -78,7 +78,9 @@ class Preset:
         if overrides.get("optimizer", self.optimizer) != self.optimizer:  # so does the rate
             settings["learning_rate"], settings["exact"] = Settings.learning_rate, Settings.exact
         if self.smaller_first and "steps" in overrides:
-            settings["smaller_first"] = self._smaller_first_of(overrides["steps"])
+            settings["smaller_first"] = self._smaller_first_of(
+                checks.count("steps", overrides["steps"])
+            )
         return settings | {k: v for k, v in overrides.items() if k not in others}
 
     def build_network(self, **overrides: Any) -> Network:

@@ -195,6 +195,8 @@ def test_a_share_of_the_steps_stays_one() -> None:
     chosen = preset("gatys-2016")
     assert chosen.transfer_settings(steps=70)["smaller_first"] == {0.5: 50}
     assert chosen.transfer_settings(steps=1)["smaller_first"] is None  # too few for two sizes
+    with pytest.raises(ValueError, match="steps must be a whole number"):
+        chosen.transfer_settings(steps="many")
     own = chosen.transfer_settings(steps=70, smaller_first={0.25: 3})
     assert own["smaller_first"] == {0.25: 3}
     adam = chosen.transfer_settings(optimizer="adam")  # which knows no exact
