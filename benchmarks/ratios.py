@@ -156,7 +156,7 @@ def finished() -> dict[Run, dict[str, Any]]:
     return {Run(*(row[key] for key in Run._fields)): row for row in rows}
 
 
-def overview(pair: tuple[str, str], rows: dict[Run, dict[str, Any]], width: int = 360) -> None:
+def overview(pair: tuple[str, str], width: int = 360) -> None:
     """A sheet: one row for each reading, one column for each ratio."""
     cells = []
     for reading, ratio in itertools.product(READINGS, RATIOS):
@@ -167,10 +167,11 @@ def overview(pair: tuple[str, str], rows: dict[Run, dict[str, Any]], width: int 
     if not cells:
         return
     height = round(width * cells[0][2].height / cells[0][2].width)
-    sheet = Image.new("RGB", (4 * width, 5 * (height + 16)), "white")
+    made = sorted({row for row, *_ in cells})
+    cells = [(made.index(row), column, READINGS[row], picture) for row, column, picture in cells]
+    sheet = Image.new("RGB", (len(RATIOS) * width, len(made) * (height + 16)), "white")
     draw = ImageDraw.Draw(sheet)
-    for row, column, picture in cells:
-        normalized, reduction, init = READINGS[row]
+    for row, column, (normalized, reduction, init), picture in cells:
         text = f"{normalized}, {reduction}, from {init}: {RATIOS[column]:.0e}"
         draw.text((column * width + 4, row * (height + 16) + 2), text, fill="black")
         small = picture.resize((width, height), Image.Resampling.LANCZOS)
@@ -182,7 +183,7 @@ def table() -> None:
     """Write the overviews and ``results.json``, and print the table."""
     rows = finished()
     for pair in PAIRS:
-        overview(pair, rows)
+        overview(pair)
     RESULTS.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
     print("| photograph, painting | normalized | eq. 1 | start | alpha/beta ", end="")
     print("| content left | style left | grain |\n|---|---|---|---|---|---|---|---|")
