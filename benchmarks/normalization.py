@@ -54,10 +54,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path, help="vgg_normalised_conv3_1.pth")
+    path = parser.parse_args().path
     ours = load_weights("bundled")
     print("| layer | correlation | theirs / ours, max | average | spread, max | average |")
     print("|---|---|---|---|---|---|")
-    for layer, correlation, theirs in authors_means(parser.parse_args().path, ours):
+    for layer, correlation, theirs in authors_means(path, ours):
         medians, spreads = [], []
         for pooling in ("max", "avg"):
             mine = ours.mean_activations[pooling][layer].double()

@@ -44,6 +44,8 @@ OURS = ("ours", "ours-bfloat16", "ours-exact")
 OTHERS = ("plain", "pastiche")
 PICTURES = ("china", "great-wave")
 RATIO = 5e-2
+# That of the others, so that all solve the same problem.
+READING: dict[str, Any] = {"normalized": "pooling", "padding": "zeros"}
 # torch.optim.LBFGS stops or stalls on gradients as small as those of a mean; tutorials multiply
 # their losses by such a number as well.
 PEER_SCALE = 1e6
@@ -55,7 +57,7 @@ def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
     """This package: ``evaluations`` is the number of steps, over all levels."""
     import nst_utils as nst
 
-    net = nst.vgg19(precision="bfloat16" if name == "ours-bfloat16" else "float32")
+    net = nst.vgg19(precision="bfloat16" if name == "ours-bfloat16" else "float32", **READING)
     content, style = (nst.load_image(picture, size=size) for picture in PICTURES)
     nst.transfer(
         content,
@@ -262,7 +264,7 @@ def exact_loss(picture, size: int) -> float:  # type: ignore[no-untyped-def]
     from nst_utils.objective.table import Objective
 
     if not _objective:
-        _objective.append(Objective(nst.vgg19(), equation_7(size, [RATIO])))
+        _objective.append(Objective(nst.vgg19(**READING), equation_7(size, [RATIO])))
     (objective,) = _objective
     terms = objective.evaluate(picture).terms
     return float(objective.paper_losses(terms)["total_loss"][0])
@@ -286,7 +288,7 @@ def operations(size: int) -> float:
     import nst_utils as nst
     from nst_utils.networks.network import block_of
 
-    net = nst.vgg19()
+    net = nst.vgg19(**READING)
     height, width = nst.load_image(PICTURES[0], size=size).shape[2:]
     total = 0.0
     for layer in net.layers[: net.layers.index("conv5_1") + 1]:
@@ -358,7 +360,7 @@ def batch(size: int, rows: int, rounds: int) -> dict[str, float]:
     from nst_utils.objective.table import Objective
 
     table = equation_7(size, [10.0**-i for i in range(1, rows + 1)])
-    objective = Objective(nst.vgg19(), table)
+    objective = Objective(nst.vgg19(**READING), table)
     assert table[0].content is not None
     images = torch.rand(rows, *table[0].content.shape[1:])
     seconds: dict[str, list[float]] = {"together": [], "one by one": []}

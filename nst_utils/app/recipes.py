@@ -136,6 +136,8 @@ class Recipe:
                 if so_far is None:
                     raise ValueError("there is no picture yet to go on from; choose another start")
                 init = so_far
+            # Nothing of it would be left at a smaller size.
+            whole = {"smaller_first": None} if self.init == SO_FAR else {}
             weighting = self.weighting
             return preset(self.preset).transfer(
                 self.picture(self.content, pictures),
@@ -151,6 +153,7 @@ class Recipe:
                 device=self.device,
                 callback=callback,
                 progress=False,
+                **whole,
             )
 
         return run

@@ -63,8 +63,11 @@ def learning_rate(text: str) -> float | dict[int, float]:
 
 
 def shares_of_steps(text: str) -> dict[float, int]:
-    """Shares of the size with the steps that are made there: ``0.5:200``, ``0.25:50,0.5:100``."""
+    """Shares of the size with the steps that are made there: ``0.5:200``, ``0.25:50,0.5:100``; or
+    ``none``."""
     found: dict[float, int] = {}
+    if text == "none":
+        return found
     for part in text.split(","):
         share, colon, steps = part.partition(":")
         if not colon:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nst_utils.experiments.complete_settings import OF_NETWORK
 from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
 from nst_utils.images.names import check_output, find_picture
-from nst_utils.networks.architectures import ARCHITECTURES, check_layers
-from nst_utils.optimize.settings import Settings
+from nst_utils.networks.architectures import ARCHITECTURES, check_layers, check_reading
+from nst_utils.optimize.settings import Settings, checked_shares
 from nst_utils.support import checks
 from nst_utils.support.paths import check_writable, user_path
 
@@ -54,6 +55,7 @@ def check_transfer(args: Namespace) -> None:
         )
     if not settings["content_weight"] and not settings["style_weight"]:
         raise ValueError("--content-weight and --style-weight are both 0; raise one of them")
+    _check_network(args)
     _check_loop(settings)
     for picture in (args.content, *args.style, *(args.masks or []), *(args.style_masks or [])):
         find_picture(picture)
@@ -73,6 +75,7 @@ def check_reconstruction(args: Namespace) -> None:
             given = getattr(args, name)
             for layers in given if name == "layer_sets" else [given]:
                 _check_layers(args, name, layers)
+    _check_network(args)
     _check_loop(reconstruction_settings(args))
     find_picture(args.image)
     checks.device(args.device)
@@ -81,6 +84,15 @@ def check_reconstruction(args: Namespace) -> None:
 def _check_loop(settings: dict[str, Any]) -> None:
     names = ("steps", "optimizer", "learning_rate", "exact")
     Settings(**{name: settings[name] for name in names if name in settings})
+    if settings.get("smaller_first"):
+        checked_shares(settings["smaller_first"], settings["steps"])
+
+
+def _check_network(args: Namespace) -> None:
+    given = overrides(args, ("network", *OF_NETWORK))
+    settings = preset(args.preset).network_settings(**given)
+    architecture = ARCHITECTURES[network_name(args)]
+    check_reading(architecture, settings["normalized"], settings["padding"])
 
 
 def _check_layers(args: Namespace, name: str, layers: Sequence[str]) -> None:

@@ -82,7 +82,8 @@ def add_start_options(sub: argparse.ArgumentParser) -> None:
         "--smaller-first",
         type=shares_of_steps,
         metavar="SHARE:STEPS[,...]",
-        help="how many of the steps are made at which share of the size: 0.5:200; enlarged then",
+        help="how many of the steps are made at which share of the size, which is enlarged then: "
+        "0.5:200, or none",
     )
 
 
@@ -111,7 +112,8 @@ def add_run_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--normalized",
         choices=NORMALIZATIONS,
-        help="whose mean activations become 1: of max pooling, of its own, nobody's (authors)",
+        help="scale filters to mean activation 1, as measured with max pooling (authors), with the "
+        "network's own (pooling), or not at all (none)",
     )
     sub.add_argument("--padding", choices=PADDINGS, help="around the picture (nearest)")
     sub.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")

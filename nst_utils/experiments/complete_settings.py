@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from nst_utils.networks.architectures import ARCHITECTURES
+from nst_utils.networks.architectures import ARCHITECTURES, usual_padding
 from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
 
@@ -66,6 +66,8 @@ class Preset:
                 settings["normalized"] = "none"
             if not ARCHITECTURES[network].is_padded:
                 settings["padding"] = "zeros"
+        elif "normalized" in overrides:  # which the padding belongs to
+            settings["padding"] = usual_padding(overrides["normalized"])
         return settings | {k: v for k, v in overrides.items() if k in OF_NETWORK}
 
     def transfer_settings(self, **overrides: Any) -> dict[str, Any]:
@@ -114,9 +116,10 @@ class Preset:
         return transfer(content, style, net=net, **self.transfer_settings(**overrides))
 
     def _smaller_first_of(self, steps: int) -> dict[float, int] | None:
-        """The same part of another number of steps; ``None`` where they are too few."""
-        first = dict(self.smaller_first or {})
-        first = {share: round(here * steps / self.steps) for share, here in first.items()}
+        """As it is where there are more steps, the same part of fewer; ``None`` where those are too
+        few."""
+        part = min(1.0, steps / self.steps)
+        first = {share: round(here * part) for share, here in (self.smaller_first or {}).items()}
         return first if min(first.values()) and sum(first.values()) < steps else None
 
 

@@ -111,11 +111,12 @@ def transfer(
         init: ``"noise"``, ``"content"``, ``"style"``, or a picture (1, 3, H, W) to start from.
         exact: the paper's procedure to the letter, without
             :mod:`nst_utils.optimize.coarse_to_fine` (where all start from noise, first at smaller
-            sizes) and without :mod:`nst_utils.optimize.curvature`.
+            sizes; ``smaller_first`` still holds) and without :mod:`nst_utils.optimize.curvature`.
+            The edge is the network's: ``padding="zeros"`` of :func:`nst_utils.vgg19`.
         smaller_first: make the picture smaller first, enlarge it and go on: shares of the size, and
             how many of ``steps`` are made there. ``{0.5: 500}`` with 700 steps is what the authors
             came to do. The painting is smaller there, too, and no layer is left out. It takes the
-            place of the levels that a run from noise has otherwise.
+            place of the levels that a run from noise has otherwise; ``{}`` is as good as ``None``.
         seed: of the noise. device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         tile: let the network see the picture in tiles of so many pixels a side: the same picture
             with less memory, in more time (see :mod:`nst_utils.objective.evaluation`).
@@ -173,8 +174,9 @@ def transfer(
     # A picture to start from has its large shapes already; Adam is run as others run it.
     from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
     coarse = []
-    if smaller_first is not None:
-        coarse = smaller_levels(rows, size, make_objective, first=smaller_first, steps=steps)
+    if smaller_first is not None and smaller_first != {}:
+        net = objective.net
+        coarse = smaller_levels(net, rows, size, make_objective, first=smaller_first, steps=steps)
     elif from_noise and optimizer == "lbfgs" and not exact:
         coarse = coarse_levels(objective.net, rows, size, make_objective)
     result = minimize(

@@ -142,6 +142,25 @@ def _squeezenet() -> Architecture:
     return Architecture("squeezenet1_1", layers, shapes, modules, pooled, strides, 3, border=1)
 
 
+def check_reading(architecture: Architecture, normalized: str | bool, padding: str | None) -> None:
+    """Raise ``ValueError`` for a normalization or a padding that a network cannot have."""
+    if not isinstance(normalized, bool):
+        checks.one_of("normalized", normalized, NORMALIZATIONS)
+    if normalized not in (False, "none") and not architecture.can_be_normalized:
+        raise ValueError(f'{architecture.name} cannot be normalized; leave normalized at "none"')
+    if padding is not None:
+        checks.one_of("padding", padding, PADDINGS)
+    if padding == "nearest" and not architecture.is_padded:
+        raise ValueError(
+            f'{architecture.name} looks at no border around the picture; leave padding at "zeros"'
+        )
+
+
+def usual_padding(normalized: str | bool) -> str:
+    """Of the first convolution: zeros where a network is as it was trained."""
+    return "zeros" if normalized in (False, "none") else "nearest"
+
+
 ARCHITECTURES = {
     "vgg19": _vgg("vgg19", (2, 2, 4, 4, 4), batch_norm=False),
     "vgg16": _vgg("vgg16", (2, 2, 3, 3, 3), batch_norm=False),

@@ -12,10 +12,10 @@ from nst_utils.images.files import load_image, noise_image
 from nst_utils.images.names import samples
 from nst_utils.networks.architectures import (
     ARCHITECTURES,
-    NORMALIZATIONS,
-    PADDINGS,
     POOLINGS,
     PRECISIONS,
+    check_reading,
+    usual_padding,
 )
 from nst_utils.networks.network import Network, mean_activations
 from nst_utils.networks.weights import load_weights
@@ -133,17 +133,9 @@ def _build(
     precision: str,
     preprocessing: str | None,
 ) -> Network:
-    architecture = ARCHITECTURES[name]
     if isinstance(normalized, bool):
         normalized = "authors" if normalized else "none"
-    checks.one_of("normalized", normalized, NORMALIZATIONS)
-    if normalized != "none" and not architecture.can_be_normalized:
-        raise ValueError(f'{name} cannot be normalized; leave normalized at "none"')
-    if padding is None:
-        padding = "zeros" if normalized == "none" else "nearest"
-    checks.one_of("padding", padding, PADDINGS)
-    if padding != "zeros" and not architecture.is_padded:
-        raise ValueError(f'{name} looks at no border around the picture; leave padding at "zeros"')
+    check_reading(ARCHITECTURES[name], normalized, padding)
     checks.one_of("pooling", pooling, POOLINGS)
     checks.one_of("precision", precision, PRECISIONS)
     loaded = load_weights(weights, preprocessing, name)
@@ -157,6 +149,7 @@ def _build(
         means = loaded.mean_activations.get(means_of)
         if means is None:
             means = mean_activations(Network(loaded, means_of), _bundled_pictures())
+    padding = padding or usual_padding(normalized)
     return Network(loaded, pooling, means, precision, padding=padding, means_of=means_of)
 
 

@@ -1,9 +1,9 @@
 """Tiles: how a picture is cut, so that what is summed over its positions is summed part by part.
 
 A tile is seen by the network with a halo as wide as its deepest layer looks. The responses that
-belong to the tile are then those to the whole picture: the network's padding with zeros touches
-them only where the picture itself ends. All cuts lie on multiples of the deepest stride, so that
-the windows of every pooling stay whole.
+belong to the tile are then those to the whole picture: what the network sees around a picture
+touches them only where the picture itself ends. All cuts lie on multiples of the deepest stride, so
+that the windows of every pooling stay whole.
 """
 
 from __future__ import annotations

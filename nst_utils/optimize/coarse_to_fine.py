@@ -19,7 +19,8 @@ from nst_utils.images.files import resize
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Painting, Row, scale_mask
 from nst_utils.objective.table import Objective
-from nst_utils.support import checks
+from nst_utils.optimize.settings import checked_shares
+from nst_utils.support.quick import quick_steps
 
 # What was scaled for a level: (id of the tensor, size) -> the smaller one.
 Made = dict[tuple[int, tuple[int, int]], Tensor]
@@ -33,7 +34,7 @@ class Level(NamedTuple):
 
     size: tuple[int, int]  # (height, width) in pixels
     objective: Callable[[], Objective]  # made when its turn comes, so that it can be let go
-    share: float | None = None  # of all steps; None leaves it to the plan
+    steps: int | None = None  # None leaves them to the plan
 
     @property
     def pixels(self) -> int:
@@ -70,6 +71,7 @@ def coarse_levels(
 
 
 def smaller_levels(
+    net: Network,
     rows: Sequence[Row],
     size: Sequence[int],
     make_objective: Callable[[Sequence[Row]], Objective],
@@ -80,46 +82,42 @@ def smaller_levels(
     """The levels that a user asks for, smallest first; whole problems, with every style layer.
 
     Args:
-        first: share of the full size (height, width) -> how many of all ``steps`` are made there.
+        first: share of the full size (height, width) -> how many of all ``steps`` are made there;
+            in quick mode as large a part of those that are made then.
 
     Raises:
-        ValueError: nothing is left for the full size; a share that is none.
+        ValueError: see :func:`nst_utils.optimize.settings.checked_shares`; a share of this size is
+            too small for the network, or as large as another.
     """
-    if not isinstance(first, Mapping):
-        raise ValueError(
-            "smaller_first must be shares of the size with their steps, for instance "
-            f"{{0.5: 200}}, got {checks.shown(first)}"
-        )
     made: Made = {}
-    levels, taken = [], 0
-    for share in sorted(checks.weight("a share in smaller_first", each) for each in first):
+    levels: list[Level] = []
+    taken, total = 0, quick_steps(steps)
+    for share, here in checked_shares(first, steps):
         height, width = (int(share * side) for side in size)
-        if not (share < 1 and min(height, width) > 1):
+        layers = {layer for row in rows for layer in (*row.content_layers, *row.style_layers)}
+        for layer in net.layers:
+            if layer in layers and not min(net.architecture.size(layer, (height, width))) >= 1:
+                raise ValueError(
+                    f"the share {share:g} of smaller_first makes {width}x{height} px of "
+                    f"{size[1]}x{size[0]} px, too small for {layer}; use a larger size"
+                )
+        if any(level.size == (height, width) for level in levels):
             raise ValueError(
-                f"smaller_first must name shares of the size above 0 and below 1, got {share:g} of "
-                f"{size[1]}x{size[0]} px"
+                f"two shares of smaller_first make {width}x{height} px; name each size once"
             )
-        here = checks.count("the steps of smaller_first", first[share])
+        here = min(round(here * total / steps), total - 1 - taken)
         taken += here
         scaled = [_at(row, (height, width), share, made) for row in rows]
-        levels.append(Level((height, width), partial(make_objective, scaled), here / steps))
-    if taken >= steps:
-        raise ValueError(
-            f"smaller_first takes {taken} of {steps} steps, and none is left for the full size; "
-            f"give more than {taken} steps"
-        )
+        levels.append(Level((height, width), partial(make_objective, scaled), here))
     return levels
 
 
 def plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
-    """How many steps each level gets: its share, or a fifth if it is a coarse one without; the last
-    level what is left, at least half of all where there are no shares."""
+    """How many steps each level gets: its own, or a fifth if it is a coarse one without; the last
+    level what is left, at least half of all where no level has its own."""
     *coarse, full = levels
     each = steps // max(5, 2 * len(coarse))
-    planned = [
-        (level, each if level.share is None else min(round(level.share * steps), steps - 1))
-        for level in coarse
-    ]
+    planned = [(level, each if level.steps is None else level.steps) for level in coarse]
     planned = [(level, count) for level, count in planned if count]
     return [*planned, (full, steps - sum(count for _, count in planned))]
 

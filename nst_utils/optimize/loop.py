@@ -61,8 +61,8 @@ def minimize(
             never stops early.
         exact: plain L-BFGS; otherwise it begins with a better guess at the curvature (see
             :mod:`nst_utils.optimize.curvature`).
-        coarse: smaller copies of the problem to begin with, coarsest first. Each takes a fifth of
-            ``steps``, all together at most half.
+        coarse: smaller copies of the problem to begin with, coarsest first. Each takes as many of
+            ``steps`` as it says; where it does not, a fifth, all together at most half.
         callback: called with a :class:`Step` after each step; to stop early, raise
             ``KeyboardInterrupt``; to go on with other weights, return a
             :class:`nst_utils.Weighting`.
@@ -183,7 +183,7 @@ def _opened(
     if path is None:
         yield None
         return
-    sizes = [level.size if level.share is None else (*level.size, level.share) for level in levels]
+    sizes = [level.size if level.steps is None else (*level.size, level.steps) for level in levels]
     with Checkpoint(path, identity(objective, start, levels=sizes, **loop)).held() as file:
         yield file
 

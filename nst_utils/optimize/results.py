@@ -98,7 +98,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (Tensor, np.ndarray, np.generic)):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {_plain(key): _plain(each) for key, each in value.items()}
+        plain_keys = (_plain(key) for key in value)
+        keys = (key if isinstance(key, (str, int, float)) else str(key) for key in plain_keys)
+        return dict(zip(keys, map(_plain, value.values()), strict=True))
     if isinstance(value, (list, tuple, set, frozenset, range)):
         return [_plain(each) for each in value]
     if value is None or isinstance(value, (bool, int, float, str)):

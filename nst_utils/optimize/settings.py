@@ -13,6 +13,38 @@ OPTIMIZERS = ("lbfgs", "adam")
 LearningRate = float | Mapping[int, float]
 
 
+def checked_shares(first: object, steps: int) -> list[tuple[float, int]]:
+    """The pairs of ``smaller_first``, smallest share first.
+
+    Raises:
+        ValueError: no shares between 0 and 1 with their steps, or none of ``steps`` is left.
+    """
+    if not isinstance(first, Mapping):
+        raise ValueError(
+            "smaller_first must be shares of the size with their steps, for instance "
+            f"{{0.5: 200}}, got {checks.shown(first)}"
+        )
+    pairs = [
+        (
+            checks.weight("a share in smaller_first", share),
+            checks.count("the steps of smaller_first", here),
+        )
+        for share, here in first.items()
+    ]
+    for share, _ in pairs:
+        if not 0 < share < 1:
+            raise ValueError(
+                f"smaller_first must name shares of the size above 0 and below 1, got {share:g}"
+            )
+    taken = sum(here for _, here in pairs)
+    if taken >= steps:
+        raise ValueError(
+            f"smaller_first takes {taken} of {steps} steps, and none is left for the full size; "
+            f"give more than {taken} steps"
+        )
+    return sorted(pairs)
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of :func:`nst_utils.minimize`, which explains them; their defaults everywhere.

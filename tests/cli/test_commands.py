@@ -270,6 +270,7 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--content-reduction sum", "content_reduction", "sum"),
     ("--init content", "init", "content"),
     ("--init style", "init", "style"),
+    ("--smaller-first none", "smaller_first", {}),
     ("--smaller-first 0.25:9,0.5:20", "smaller_first", {0.25: 9, 0.5: 20}),
     ("--style-layer-weights 1,2,3,4,5", "style_layer_weights", [1.0, 2.0, 3.0, 4.0, 5.0]),
     ("--style-reduction values", "style_reduction", "values"),

@@ -77,8 +77,15 @@ MISTAKES = [
     "transfer chelsea china -o a.png --style-layer-weights 1,2",
     "transfer chelsea china -o a.png --optimizer adam --exact",
     "transfer chelsea china -o a.png --device gpu",
+    "transfer chelsea china -o a.png --smaller-first 0.5",
+    "transfer chelsea china -o a.png --smaller-first 1.5:3",
+    "transfer chelsea china -o a.png --smaller-first 0.5:3,0.5:4",
+    "transfer chelsea china -o a.png --smaller-first 0.5:400 --steps 300",
+    "transfer chelsea china -o a.png --network squeezenet1_1 --padding nearest",
+    "transfer chelsea china -o a.png --network squeezenet1_1 --normalized authors",
     "transfer chelsea china china -o a.png",
     "reconstruct-content chelsea -o a.png --layers conv42",
+    "reconstruct-content chelsea -o a.png --normalized author",
     "reconstruct-style missing.jpg -o a.png",
 ]
 

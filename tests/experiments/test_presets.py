@@ -152,6 +152,20 @@ def test_another_network_brings_its_own_weights() -> None:
         paper.build_network(network="vgg")
 
 
+def test_the_padding_goes_with_the_normalization() -> None:
+    """As in the builders: what is not normalized is as it was trained."""
+    for name, given, padding in (
+        ("paper", {"normalized": "none"}, "zeros"),
+        ("paper", {"normalized": False}, "zeros"),
+        ("paper", {"normalized": "pooling"}, "nearest"),
+        ("paper", {"normalized": "none", "padding": "nearest"}, "nearest"),
+        ("kimrass", {"normalized": "authors"}, "nearest"),
+        ("kimrass", {}, "zeros"),
+        ("paper", {"network": "squeezenet1_1"}, "zeros"),
+    ):
+        assert preset(name).network_settings(**given)["padding"] == padding, (name, given)
+
+
 def test_the_projects_weigh_as_they_say() -> None:
     """Written in their own units: what a preset changes into ours is changed back here."""
     kimrass, keras = preset("kimrass"), preset("keras-adam")
@@ -195,6 +209,7 @@ def test_a_share_of_the_steps_stays_one() -> None:
     chosen = preset("gatys-2016")
     assert chosen.transfer_settings(steps=70)["smaller_first"] == {0.5: 50}
     assert chosen.transfer_settings(steps=1)["smaller_first"] is None  # too few for two sizes
+    assert chosen.transfer_settings(steps=900)["smaller_first"] == {0.5: 500}  # goes on from 700
     with pytest.raises(ValueError, match="steps must be a whole number"):
         chosen.transfer_settings(steps="many")
     own = chosen.transfer_settings(steps=70, smaller_first={0.25: 3})

@@ -248,11 +248,14 @@ def test_the_smaller_problem_is_the_same_one_smaller(net: Network, style: Tensor
     [
         ({0.5: 5}, "smaller_first takes 5 of 5 steps, and none is left .* give more than 5 steps"),
         ({0.25: 3, 0.5: 3}, "takes 6 of 5 steps"),
-        ({1.0: 2}, "shares of the size above 0 and below 1, got 1 of 64x43 px"),
-        ({0.0: 2}, "above 0 and below 1, got 0 of"),
-        ({0.02: 2}, "above 0 and below 1, got 0.02 of"),
+        ({1.0: 2}, "shares of the size above 0 and below 1, got 1$"),
+        ({0.0: 2}, "above 0 and below 1, got 0$"),
+        ({0.02: 2}, "the share 0.02 .* makes 1x0 px of 64x43 px, too small for conv1_1; use a"),
+        ({0.3: 2}, "the share 0.3 .* makes 19x12 px of 64x43 px, too small for conv5_1"),
+        ({0.5: 1, 0.5001: 1}, "two shares of smaller_first make 32x21 px"),
         ({-0.5: 2}, "a share in smaller_first must be"),
         ({"half": 2}, "a share in smaller_first must be"),
+        ({(0.5,): 2}, "a share in smaller_first must be"),
         ({0.5: 0}, "the steps of smaller_first must be"),
         ({0.5: 1.5}, "the steps of smaller_first must be"),
         ([0.5, 2], "must be shares of the size with their steps, for instance {0.5: 200}"),
@@ -275,15 +278,36 @@ def test_another_share_is_another_run(
         nst.transfer(content, style, steps=4, smaller_first={0.5: 2}, **how)
     same = nst.transfer(content, style, steps=4, smaller_first={0.5: 1}, **how)
     assert same.resumed == 4
+    longer = nst.transfer(content, style, steps=6, smaller_first={0.5: 1}, **how)
+    assert longer.resumed == 4
+    assert [steps for *_, steps in longer.levels] == [1, 5]
 
 
+def test_no_share_is_as_good_as_none(net: Network, content: Tensor, style: Tensor) -> None:
+    how: dict[str, Any] = {"net": net, "progress": False, "init": "content", "steps": 2}
+    assert nst.transfer(content, style, smaller_first={}, **how).levels == [(43, 64, 2)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "first", "expected"),
+    [
+        (700, {0.5: 500}, [4, 2]),
+        (300, {0.4: 100, 0.5: 199}, [2, 3, 1]),
+        (300, {0.4: 75, 0.5: 75, 0.6: 75, 0.7: 74}, [2, 2, 1, 1]),
+        (300, {0.5: 1}, [6]),
+    ],
+)
 def test_in_quick_mode_it_still_ends_at_full_size(
-    net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
+    steps: int,
+    first: dict[float, int],
+    expected: list[int],
+    net: Network,
+    content: Tensor,
+    style: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NST_QUICK", "1")
-    result = nst.transfer(
-        content, style, net=net, steps=700, smaller_first={0.5: 500}, progress=False
-    )
-    (*_, few), (*size, rest) = result.levels
-    assert size == [*content.shape[2:]]
-    assert few / (few + rest) == pytest.approx(5 / 7, abs=0.2)
+    how: dict[str, Any] = {"net": net, "progress": False, "init": "content"}
+    result = nst.transfer(content, style, steps=steps, smaller_first=first, **how)
+    assert [made for *_, made in result.levels] == expected
+    assert result.levels[-1][:2] == (43, 64)
