@@ -27,14 +27,13 @@ demo: $(STAMP)
 	$(BIN)/nst demo --output $(DEMO)
 	@echo "The picture: $(CURDIR)/$(DEMO)"
 
-# Three processes of one thread each: on such small pictures, threads mostly wait for one another,
-# and a browser or a process that is killed leaves a core to the others.
+# Two processes of one thread each: on such small pictures, threads mostly wait for one another.
 # A file's tests stay in one process, which loads what they share once; those in browsers do, too,
 # and those of processes that are killed or measured (the groups of tests/conftest.py).
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
-	$(BIN)/pytest -n 3 --dist loadfile $(COVERED) tests
-	NST_QUICK=1 $(BIN)/pytest -n 3 --dist loadfile --nbval-lax --nbval-current-env \
+	$(BIN)/pytest -n 2 --dist loadfile $(COVERED) tests
+	NST_QUICK=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
 
 lint: $(STAMP)
@@ -57,7 +56,7 @@ floors:
 		> $(FLOORS)/floors.txt
 	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOORS)/floors.txt \
 		> $(FLOORS)/pip.log 2>&1
-	$(FLOORS)/bin/python -m pytest -n 3 --dist loadfile tests \
+	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile tests \
 		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py
 
 lab: $(STAMP)

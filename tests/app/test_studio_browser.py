@@ -126,7 +126,7 @@ def test_a_run_is_watched_changed_paused_resumed_stopped_saved_and_reopened(lab:
 
         before = content_share(page)
         press(page, ".nst-ratio", "ArrowRight", 20)  # a factor of ten
-        wait_for(page, ".nst-state", "alpha/beta is 0.5")
+        wait_for(page, ".nst-state", "alpha/beta is 0.05")
         assert content_share(page) > before + 5
         wait_for_another_picture(page)
 
@@ -319,7 +319,7 @@ def test_the_app_in_voila(tmp_path: Path, browser: Browser) -> None:
         wait_for_another_picture(page)
         before = content_share(page)
         press(page, ".nst-ratio", "ArrowRight", 20)
-        wait_for(page, ".nst-state", "alpha/beta is 0.5")
+        wait_for(page, ".nst-state", "alpha/beta is 0.05")
         assert content_share(page) > before + 5
         click(page, ".nst-stop")
         wait_for(page, ".nst-state", "Stopped after")
