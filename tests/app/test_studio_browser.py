@@ -157,7 +157,7 @@ def test_a_run_is_watched_changed_paused_resumed_stopped_saved_and_reopened(lab:
         choose_file(page, ".nst-open", saved)
         wait_for(page, ".nst-state", "what chenonceau-great-wave-1.png was made with")
         assert page.locator(".nst-size select").input_value() == "128"
-        assert text(page, ".nst-ratio .widget-readout") == "0.50"
+        assert text(page, ".nst-ratio .widget-readout") == "0.050"
 
 
 def choose_file(page: Page, css: str, *paths: Path) -> None:
