@@ -174,7 +174,9 @@ def transfer(
     # A picture to start from has its large shapes already; Adam is run as others run it.
     from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
     coarse = []
-    if smaller_first is not None and smaller_first != {}:
+    if isinstance(smaller_first, Mapping) and not smaller_first:
+        smaller_first = None
+    if smaller_first is not None:
         net = objective.net
         coarse = smaller_levels(net, rows, size, make_objective, first=smaller_first, steps=steps)
     elif from_noise and optimizer == "lbfgs" and not exact:

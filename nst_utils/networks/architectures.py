@@ -158,7 +158,8 @@ def check_reading(architecture: Architecture, normalized: str | bool, padding: s
 
 def usual_padding(normalized: str | bool) -> str:
     """Of the first convolution: zeros where a network is as it was trained."""
-    return "zeros" if normalized in (False, "none") else "nearest"
+    as_trained = normalized is False or (isinstance(normalized, str) and normalized == "none")
+    return "zeros" if as_trained else "nearest"
 
 
 ARCHITECTURES = {

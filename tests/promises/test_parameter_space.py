@@ -320,7 +320,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], Callable[[], dict[str, Any]], 
     "vgg19": (
         nst.vgg19,
         lambda: {"weights": "missing.pth"},
-        ["weights", "pooling", "precision", "preprocessing"],
+        ["weights", "pooling", "padding", "precision", "preprocessing"],
     ),
     "Film": (nst.Film, dict, ["frames", "picture"]),
     "preset": (nst.preset, dict, ["name"]),
