@@ -72,7 +72,8 @@ def shares_of_steps(text: str) -> dict[float, int]:
         share, colon, steps = part.partition(":")
         if not colon:
             raise ArgumentTypeError(f"must be SHARE:STEPS or SHARE:STEPS,..., got '{text}'")
-        if weight(share) in found:
+        size = weight(share)
+        if size in found:
             raise ArgumentTypeError(f"names the share {share} twice; name each once")
-        found[weight(share)] = whole(1)(steps)
+        found[size] = whole(1)(steps)
     return found

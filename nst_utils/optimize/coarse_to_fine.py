@@ -92,9 +92,9 @@ def smaller_levels(
     made: Made = {}
     levels: list[Level] = []
     taken, total = 0, quick_steps(steps)
+    layers = {layer for row in rows for layer in (*row.content_layers, *row.style_layers)}
     for share, here in checked_shares(first, steps):
         height, width = (int(share * side) for side in size)
-        layers = {layer for row in rows for layer in (*row.content_layers, *row.style_layers)}
         for layer in net.layers:
             if layer in layers and not min(net.architecture.size(layer, (height, width))) >= 1:
                 raise ValueError(
