@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import pytest
 import torch
+from outcome import Outcome
+from thin import thin_vgg19
 from torch import Tensor
 
 import nst_utils as nst
@@ -63,9 +65,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def net() -> nst.Network:
+def real_net() -> nst.Network:
     """The paper's network: bundled weights, average pooling, normalized."""
     return nst.vgg19()
+
+
+@pytest.fixture(scope="session")
+def net(real_net: nst.Network) -> nst.Network:
+    """The paper's network, but in folders whose ``conftest.py`` has a thin one."""
+    return real_net
+
+
+@pytest.fixture(scope="session")
+def thin_net() -> nst.Network:
+    """As many layers, few filters, random weights: for tests of what goes on around a network."""
+    return thin_vgg19()
 
 
 @pytest.fixture(scope="session")
@@ -84,22 +98,6 @@ def content() -> Tensor:
 def style() -> Tensor:
     """A painting, (1, 3, 51, 64)."""
     return nst.load_image("starry-night", size=64)
-
-
-class Outcome(NamedTuple):
-    """What a command printed and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def complaint(self) -> str:
-        """The one line on standard error; fails where there is another number of lines."""
-        assert self.err.endswith("\n"), self.err
-        assert self.err.count("\n") == 1, self.err
-        assert "Traceback" not in self.err
-        return self.err.strip()
 
 
 @pytest.fixture

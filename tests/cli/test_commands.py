@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outcome import Outcome
 from picture_files import BAD_PICTURES, make_bad_picture, noisy
 from PIL import Image
 from torch import Tensor
@@ -35,6 +35,12 @@ SMALL = ("--size", 48, "--steps", 3)
 
 
 # A run that is real.
+
+
+@pytest.fixture(scope="module")
+def net(thin_net: nst.Network) -> nst.Network:
+    """What is tested here goes on around the network."""
+    return thin_net
 
 
 def test_a_transfer_writes_the_picture_and_the_report(run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Outcome
+from outcome import Outcome
 
 import nst_utils as nst
 from nst_utils.cli import doctor

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Outcome
+from outcome import Outcome
 from waiting import comes_true
 
 from nst_utils.cli import handing_out

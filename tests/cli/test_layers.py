@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Outcome
+from outcome import Outcome
 
 from nst_utils.cli.early import check_reconstruction, check_transfer
 from nst_utils.cli.parser import build_parser

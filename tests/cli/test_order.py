@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Outcome
+from outcome import Outcome
 
 from nst_utils.cli.parser import build_parser
 

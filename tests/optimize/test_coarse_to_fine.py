@@ -63,10 +63,10 @@ def test_each_level_is_half_the_next_and_the_smallest_is_not_tiny(
 
 
 def test_a_level_takes_the_layers_with_as_many_positions_as_filters(
-    net: Network, photograph: Tensor, painting: Tensor
+    real_net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     """Fewer, and the Gram matrix would nearly determine the picture: a copy of the painting."""
-    levels = coarse_levels(net, [row(photograph, painting)], (512, 512), maker(net))
+    levels = coarse_levels(real_net, [row(photograph, painting)], (512, 512), maker(real_net))
     asked = {level.size: style_columns(level.objective()) for level in levels}
     assert asked == {
         (64, 64): ["conv1_1", "conv2_1", "conv3_1"],
@@ -76,20 +76,22 @@ def test_a_level_takes_the_layers_with_as_many_positions_as_filters(
 
 
 def test_no_level_leaves_a_picture_without_style(
-    net: Network, photograph: Tensor, painting: Tensor
+    real_net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     rows = [row(photograph, painting), row(photograph, painting, ("conv5_1",))]
-    assert coarse_levels(net, rows, (256, 256), maker(net)) == []
+    assert coarse_levels(real_net, rows, (256, 256), maker(real_net)) == []
     content_only = Row(photograph, None, {"conv4_2": 1.0}, {}, 1.0, 0.0)
-    levels = coarse_levels(net, [content_only], (256, 256), maker(net))
+    levels = coarse_levels(real_net, [content_only], (256, 256), maker(real_net))
     assert [level.size for level in levels] == [(64, 64), (128, 128)]
 
 
 def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
-    net: Network, photograph: Tensor, painting: Tensor
+    real_net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
     formulas = Formulas(content_reduction="sum")
-    (level,) = coarse_levels(net, [row(photograph, painting)], (128, 136), maker(net, formulas))
+    (level,) = coarse_levels(
+        real_net, [row(photograph, painting)], (128, 136), maker(real_net, formulas)
+    )
     objective = level.objective()
     assert objective.formulas == formulas
     (scaled,) = objective.rows
@@ -97,7 +99,7 @@ def test_a_level_keeps_the_weights_and_shrinks_painting_and_photograph_alike(
     assert [*scaled.style_layers.values()] == [0.2] * 3
     small = nst.resize(photograph, (64, 68))
     wanted = Objective(
-        net,
+        real_net,
         [
             row(
                 small,
@@ -145,10 +147,10 @@ def test_the_last_losses_are_those_of_the_picture_at_full_size(
 
 
 def test_it_gets_as_far_as_the_exact_path_in_as_many_steps(
-    net: Network, photograph: Tensor, painting: Tensor
+    real_net: Network, photograph: Tensor, painting: Tensor
 ) -> None:
-    fast = transfer(photograph, painting, net, steps=30, seed=1, **SHALLOW)
-    exact = transfer(photograph, painting, net, steps=30, seed=1, exact=True, **SHALLOW)
+    fast = transfer(photograph, painting, real_net, steps=30, seed=1, **SHALLOW)
+    exact = transfer(photograph, painting, real_net, steps=30, seed=1, exact=True, **SHALLOW)
     assert exact.levels == [(128, 136, 30)]
     # 0.98; without the learned curvature 1.01, with what the coarse level found thrown away 1.14.
     assert fast.history["total_loss"][-1] < exact.history["total_loss"][-1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Outcome
+from outcome import Outcome
 from torch import Tensor
 
 import nst_utils as nst
@@ -198,11 +198,11 @@ def test_a_learning_rate_that_is_too_large_does_not_ruin_the_picture(
 
 
 def test_of_a_picture_that_ended_worse_the_best_is_kept(
-    net: Network, content: Tensor, style: Tensor
+    real_net: Network, content: Tensor, style: Tensor
 ) -> None:
     seen: list[tuple[Tensor, Tensor]] = []
     result = transfer(
-        net,
+        real_net,
         content,
         style,
         optimizer="adam",
@@ -241,7 +241,7 @@ def test_an_interrupted_adam_returns_the_best_picture_so_far(
 
 
 def test_a_device_that_fails_midway_leaves_the_last_picture(
-    net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
+    real_net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate, calls = nst.Objective.evaluate, []
 
@@ -253,11 +253,11 @@ def test_a_device_that_fails_midway_leaves_the_last_picture(
 
     seen: list[Tensor] = []
     monkeypatch.setattr(nst.Objective, "evaluate", failing)
-    result = transfer(net, content, style, callback=lambda step: seen.append(step.images))
+    result = transfer(real_net, content, style, callback=lambda step: seen.append(step.images))
     assert "stopped after step 4: the device could not do this (CUDA error" in result.trouble
     assert torch.equal(result.image, seen[-1])
     with pytest.raises(torch.AcceleratorError):
-        transfer(net, content, style)
+        transfer(real_net, content, style)
 
 
 def test_a_bug_is_not_taken_for_trouble(
@@ -357,12 +357,12 @@ def test_a_compiled_network_is_not_said_to_respond_well(
 
 
 def test_adam_from_the_photograph_may_climb_first(
-    net: Network, content: Tensor, style: Tensor
+    real_net: Network, content: Tensor, style: Tensor
 ) -> None:
     """It starts at the least of the content loss; no step is undone, so the last picture counts."""
     seen: list[Tensor] = []
     result = transfer(
-        net,
+        real_net,
         content,
         style,
         optimizer="adam",

@@ -17,6 +17,12 @@ import nst_utils as nst
 from nst_utils.plots.film import spread
 
 
+@pytest.fixture(scope="module")
+def net(thin_net: nst.Network) -> nst.Network:
+    """What is tested here goes on around the network."""
+    return thin_net
+
+
 def step(number: int, pictures: int = 2) -> nst.Step:
     """Step ``number``, whose picture i is everywhere number + i / 10."""
     values = number + torch.arange(pictures) / 10

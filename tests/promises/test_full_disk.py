@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Outcome
+from outcome import Outcome
 from places import SmallDisk, mount
 
 import nst_utils as nst

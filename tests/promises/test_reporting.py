@@ -24,6 +24,12 @@ TRANSFER = "transfer chelsea china -o ü.png --report ü.json --checkpoint run -
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 
 
+@pytest.fixture(scope="module")
+def net(thin_net: nst.Network) -> nst.Network:
+    """What is tested here goes on around the network."""
+    return thin_net
+
+
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """What bash makes of it, with its exit code of the first program that failed."""
     return subprocess.run(

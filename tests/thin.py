@@ -1,0 +1,38 @@
+"""VGG-19 with an eighth of its filters: every layer and pooling, a fraction of the work."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+import nst_utils as nst
+from nst_utils.networks.architectures import ARCHITECTURES
+from nst_utils.networks.network import Network, mean_activations
+from nst_utils.networks.weights import CAFFE, Weights
+
+DIVISOR = 8
+
+
+def thin_vgg19() -> Network:
+    """For tests of what goes on around the network; normalized as the real one is.
+
+    Its kernels are random (He et al. 2015), so its pictures look like nothing.
+    """
+    vgg = ARCHITECTURES["vgg19"]
+    shapes = {
+        layer: (filters // DIVISOR, before // DIVISOR or before, side)
+        for layer, (filters, before, side) in vgg.shapes.items()
+    }
+    generator = torch.Generator().manual_seed(0)
+    kernels = {
+        layer: torch.randn(n, before, side, side, generator=generator)
+        * (2 / (before * side**2)) ** 0.5
+        for layer, (n, before, side) in shapes.items()
+    }
+    biases = {layer: torch.zeros(n) for layer, (n, _, _) in shapes.items()}
+    architecture = dataclasses.replace(vgg, shapes=shapes)
+    weights = Weights(architecture, kernels, biases, CAFFE, "VGG-19 with few, random filters")
+    photograph = nst.load_image("chelsea", size=64)
+    means = mean_activations(Network(weights, "max"), [photograph])
+    return Network(weights, "avg", means, padding="nearest", means_of="max")
