@@ -32,7 +32,7 @@ demo: $(STAMP)
 # and those of processes that are killed or measured (the groups of tests/conftest.py).
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
-	$(BIN)/pytest -n 2 --dist loadfile $(COVERED) tests
+	$(BIN)/pytest -n 2 --dist loadfile -p no:nbval $(COVERED) tests
 	NST_QUICK=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
 
@@ -40,7 +40,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 # The tests (not those in a browser) with the oldest of everything that pyproject.toml allows, in an
 # environment of their own. A floor of 1.2 is met by the newest 1.2.x.

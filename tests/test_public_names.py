@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
+import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,13 +19,32 @@ import nst_utils as nst
 FACE = Path(nst.__file__)
 
 
-def fresh(code: str) -> str:
-    """What it prints in a process where nothing of the package has been loaded."""
+# Each code in a process where torch has been loaded, and nothing of the package.
+FORKS = """
+import json, os, sys
+import torch
+codes, folder = json.loads(sys.argv[1]), sys.argv[2]
+assert not [name for name in sys.modules if name.startswith("nst_utils")]
+for number, code in enumerate(codes):
+    if not os.fork():
+        os.dup2(os.open(f"{folder}/{number}", os.O_CREAT | os.O_WRONLY), 1)
+        exec(code, {"__name__": "__main__"})
+        sys.exit(0)
+    assert os.wait()[1] == 0, code
+"""
+
+
+def fresh(codes: Sequence[str], folder: Path) -> list[str]:
+    """What each prints where nothing of the package has been loaded."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", FORKS, json.dumps(codes), folder],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return [(folder / str(number)).read_text() for number in range(len(codes))]
 
 
 def test_types_are_told_the_same_as_python() -> None:
@@ -57,24 +79,16 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         assert not hasattr(nst.images, name)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import nst_utils as nst; print(nst.losses.gram_matrix.__name__)",
-        "import nst_utils as nst; nst.load_image; print(nst.images.color.match_color.__name__)",
-        "import nst_utils.images.files; print(nst_utils.plots.film.__name__)",
-        "from nst_utils import app; print(app.recipes.Recipe.__name__)",
-        "from nst_utils import *; print(transfer, PRESETS, studio)",
-        "from nst_utils.images import color; print(color.__name__)",
-        "import nst_utils, importlib; nst_utils.show; print(importlib.reload(nst_utils).transfer)",
-    ],
-)
-def test_every_way_of_naming_works_first_of_all(code: str) -> None:
-    assert fresh(code).strip()
-
-
-def test_threads_may_ask_at_once() -> None:
-    code = """
+FIRST = [
+    "import nst_utils as nst; print(nst.losses.gram_matrix.__name__)",
+    "import nst_utils as nst; nst.load_image; print(nst.images.color.match_color.__name__)",
+    "import nst_utils.images.files; print(nst_utils.plots.film.__name__)",
+    "from nst_utils import app; print(app.recipes.Recipe.__name__)",
+    "from nst_utils import *; print(transfer, PRESETS, studio)",
+    "from nst_utils.images import color; print(color.__name__)",
+    "import nst_utils, importlib; nst_utils.show; print(importlib.reload(nst_utils).transfer)",
+]
+THREADS = """
 import threading
 import nst_utils as nst
 names = [*nst.__all__, "losses", "images", "networks"] * 2
@@ -87,4 +101,10 @@ threads = [threading.Thread(target=ask, args=(name,)) for name in names]
 [thread.join() for thread in threads]
 print(len(found) == len(names))
 """
-    assert fresh(code) == "True\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_every_way_of_naming_works_first_of_all(tmp_path: Path) -> None:
+    *said, threads = fresh([*FIRST, THREADS], tmp_path)
+    assert [bool(each.strip()) for each in said] == [True] * len(FIRST), said
+    assert threads == "True\n"

@@ -74,6 +74,21 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield made
 
 
+@pytest.fixture(scope="module")
+def small_studio(lab: Lab) -> Iterator[Page]:
+    """A page with one, for the tests that do not care who was there before: see ``anew``."""
+    with lab.opened(notebook("nst.studio(size=64, steps=20)")) as page:
+        yield page
+
+
+def anew(page: Page) -> None:
+    """The studio's cell is run, again or for the first time."""
+    page.evaluate("document.querySelector('.nst-studio')?.classList.add('nst-old')")
+    run_cell(page, 0)
+    page.wait_for_selector(".nst-studio:not(.nst-old) .nst-start")
+    assert not page.locator(".nst-old").count()
+
+
 def click(page: Page, css: str, number: int = 0) -> None:
     page.locator(css).nth(number).click()
 
@@ -168,22 +183,21 @@ def choose_file(page: Page, css: str, *paths: Path) -> None:
 
 
 @needs_lab
-def test_uploads_good_and_bad_are_answered(lab: Lab, tmp_path: Path) -> None:
+def test_uploads_good_and_bad_are_answered(small_studio: Page, tmp_path: Path) -> None:
     good, bad = tmp_path / "holiday.png", tmp_path / "notes.png"
     Image.effect_noise((120, 90), 80).convert("RGB").save(good)
     bad.write_text("no picture at all")
-    with lab.opened(notebook("nst.studio(size=64, steps=3)")) as page:
-        run_all_cells(page)
-        page.wait_for_selector(".nst-start")
-        choose_file(page, ".nst-content-upload", bad)
-        wait_for(page, ".nst-state", "Not taken: notes.png is not a picture")
-        choose_file(page, ".nst-content-upload", good)
-        wait_for(page, ".nst-state", "holiday.png is here, 120x90 px.")
-        assert page.locator(".nst-content input:checked").count() == 1
-        click(page, ".nst-start")
-        wait_for(page, ".nst-state", "Finished after 3 steps")
-        alt = page.locator(".nst-stage img").get_attribute("alt")
-        assert alt == "holiday.png in the style of great-wave, the picture now"
+    page = small_studio
+    anew(page)
+    choose_file(page, ".nst-content-upload", bad)
+    wait_for(page, ".nst-state", "Not taken: notes.png is not a picture")
+    choose_file(page, ".nst-content-upload", good)
+    wait_for(page, ".nst-state", "holiday.png is here, 120x90 px.")
+    assert page.locator(".nst-content input:checked").count() == 1
+    click(page, ".nst-start")
+    wait_for(page, ".nst-state", "Finished after 20 steps")
+    alt = page.locator(".nst-stage img").get_attribute("alt")
+    assert alt == "holiday.png in the style of great-wave, the picture now"
 
 
 def tab_to(page: Page, there: str) -> None:
@@ -196,53 +210,51 @@ def tab_to(page: Page, there: str) -> None:
 
 
 @needs_lab
-def test_the_keyboard_is_enough(lab: Lab) -> None:
-    with lab.opened(notebook("nst.studio(size=64, steps=4)")) as page:
-        run_all_cells(page)
-        page.wait_for_selector(".nst-start")
-        page.locator(".nst-content input").first.focus()
-        tab_to(page, "document.activeElement.closest('label')?.innerText === 'chelsea'")
-        page.keyboard.press("Space")
-        tab_to(page, "document.activeElement.closest('label')?.innerText === 'starry-night'")
-        page.keyboard.press("Space")
-        tab_to(page, "document.activeElement.classList.contains('nst-start')")
-        page.keyboard.press("Enter")
-        wait_for(page, ".nst-state", "Finished after 4 steps")
-        alt = page.locator(".nst-stage img").get_attribute("alt")
-        assert alt == "chelsea in the style of starry-night, the picture now"
-        tab_to(page, "document.activeElement.classList.contains('nst-layers')")
-        page.keyboard.press("Enter")
-        page.locator(".nst-factor-conv5_1 .noUi-handle").wait_for(state="visible")
-        tab_to(page, "document.activeElement.classList.contains('nst-gram-panel')")
-        page.keyboard.press("Space")
-        wait_for(page, ".nst-match", "conv5_1")
+def test_the_keyboard_is_enough(small_studio: Page) -> None:
+    page = small_studio
+    anew(page)
+    page.locator(".nst-content input").first.focus()
+    tab_to(page, "document.activeElement.closest('label')?.innerText === 'chelsea'")
+    page.keyboard.press("Space")
+    tab_to(page, "document.activeElement.closest('label')?.innerText === 'starry-night'")
+    page.keyboard.press("Space")
+    tab_to(page, "document.activeElement.classList.contains('nst-start')")
+    page.keyboard.press("Enter")
+    wait_for(page, ".nst-state", "Finished after 20 steps")
+    alt = page.locator(".nst-stage img").get_attribute("alt")
+    assert alt == "chelsea in the style of starry-night, the picture now"
+    tab_to(page, "document.activeElement.classList.contains('nst-layers')")
+    page.keyboard.press("Enter")
+    page.locator(".nst-factor-conv5_1 .noUi-handle").wait_for(state="visible")
+    tab_to(page, "document.activeElement.classList.contains('nst-gram-panel')")
+    page.keyboard.press("Space")
+    wait_for(page, ".nst-match", "conv5_1")
 
 
 @needs_lab
-def test_the_film_the_comparison_and_the_gram_matrices_are_shown(lab: Lab) -> None:
-    with lab.opened(notebook("nst.studio(size=64, steps=20)")) as page:
-        run_all_cells(page)
-        page.wait_for_selector(".nst-start")
-        click(page, ".nst-start")
-        wait_for(page, ".nst-state", "Finished after 20 steps")
-        now = page.evaluate(SOURCE.format(0))
-        press(page, ".nst-film", "ArrowLeft", 10)
-        wait_for(page, ".nst-frame", "after step")
-        assert page.evaluate(SOURCE.format(0)) != now
-        press(page, ".nst-film", "End", 1)
-        wait_for(page, ".nst-frame", "the picture now")
-        press(page, ".nst-compare", "ArrowRight", 30)
-        assert comes_true(
-            page,
-            "document.querySelector('.nst-stage img').alt.includes('30 % of its width')",
-            DRAW,
-        )
-        page.get_by_text("Which styles are matched: Gram matrices").click()
-        wait_for(page, ".nst-match", "conv5_1")
-        assert "off)" in text(page, ".nst-match")
-        page.wait_for_selector("img[alt^='Gram matrices of conv3_1']")  # it is drawn afterwards
-        assert page.locator("img[alt^='Gram matrices of conv3_1']").count() == 1
-        assert not page.locator(".nst-studio img:not([alt])").count()
+def test_the_film_the_comparison_and_the_gram_matrices_are_shown(small_studio: Page) -> None:
+    page = small_studio
+    anew(page)
+    click(page, ".nst-start")
+    wait_for(page, ".nst-state", "Finished after 20 steps")
+    now = page.evaluate(SOURCE.format(0))
+    press(page, ".nst-film", "ArrowLeft", 10)
+    wait_for(page, ".nst-frame", "after step")
+    assert page.evaluate(SOURCE.format(0)) != now
+    press(page, ".nst-film", "End", 1)
+    wait_for(page, ".nst-frame", "the picture now")
+    press(page, ".nst-compare", "ArrowRight", 30)
+    assert comes_true(
+        page,
+        "document.querySelector('.nst-stage img').alt.includes('30 % of its width')",
+        DRAW,
+    )
+    page.get_by_text("Which styles are matched: Gram matrices").click()
+    wait_for(page, ".nst-match", "conv5_1")
+    assert "off)" in text(page, ".nst-match")
+    page.wait_for_selector("img[alt^='Gram matrices of conv3_1']")  # it is drawn afterwards
+    assert page.locator("img[alt^='Gram matrices of conv3_1']").count() == 1
+    assert not page.locator(".nst-studio img:not([alt])").count()
 
 
 @needs_lab

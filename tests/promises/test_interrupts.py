@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forked import Forked
 from torch import Tensor
 
 import nst_utils as nst
@@ -26,9 +27,14 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def as_at_a_terminal() -> None:
     """A shell that runs the tests in the background has told its children to ignore some."""
-    for number in ENDS:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()  # a group of its own, which gets the signal as a whole
+
+
+def as_with_nohup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 # name -> (the signals, the seconds between them, the seconds after the first step)
@@ -47,15 +53,7 @@ RHYTHMS: dict[str, tuple[list[signal.Signals], float, float]] = {
 @pytest.mark.parametrize("name", RHYTHMS)
 def test_the_first_signal_counts_and_the_picture_is_there(name: str, tmp_path: Path) -> None:
     signals, pause, moment = RHYTHMS[name]
-    with subprocess.Popen(
-        [sys.executable, "-m", "nst_utils", *TRANSFER.split()],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        preexec_fn=as_at_a_terminal,
-    ) as process:
-        assert process.stderr is not None
+    with Forked(TRANSFER.split(), tmp_path, as_at_a_terminal) as process:
         said = process.stderr.readline()
         assert b"step=1/100000" in said, said
         time.sleep(moment)
@@ -63,8 +61,7 @@ def test_the_first_signal_counts_and_the_picture_is_there(name: str, tmp_path: P
             process.send_signal(number)
             time.sleep(pause)
         said = process.stderr.read()
-        process.wait(60)
-    assert process.returncode == 128 + signals[0], said
+        assert process.wait(60) == 128 + signals[0], said
     assert said == b"nst: interrupted; the picture so far is in out.png\n"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["out.json", "out.png"]
     assert nst.load_image(tmp_path / "out.png").shape == (1, 3, 43, 64)
@@ -100,19 +97,12 @@ def test_a_reader_that_dies_of_the_same_ctrl_c_takes_nothing_with_it(
 
 def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     """``nohup``: the run goes on to its end."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "nst_utils", *TRANSFER.replace("100000", "20").split()],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    ) as process:
-        assert process.stderr is not None
+    command = TRANSFER.replace("100000", "20").split()
+    with Forked(command, tmp_path, as_with_nohup) as process:
         process.stderr.readline()
         process.send_signal(signal.SIGHUP)
         assert b"step=20/20" in process.stderr.read()
-    assert process.returncode == 0
+        assert process.wait(60) == 0
 
 
 def test_in_python_the_handlers_are_given_back(

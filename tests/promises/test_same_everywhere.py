@@ -212,15 +212,19 @@ layers = dict.fromkeys(("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), 
 row = Row(content, style, {"conv4_2": 1.0}, layers, 5e-2, 1.0)
 seeds = (torch.Generator().manual_seed(seed) for seed in range(3))
 lively = [(content + torch.rand(content.shape, generator=seed)) / 2 for seed in seeds]
-loss, gradient, terms = zip(*map(Objective(net, [row]).evaluate, lively))
 run = {"net": net, "steps": 4, "progress": False, "device": "cpu"}
-image = nst.transfer(content, style, **run).image
-torch.save([torch.get_num_threads(), loss, gradient, terms, image], sys.argv[1])
+made = []
+for number in (1, 2, 2):
+    torch.set_num_threads(number)
+    loss, gradient, terms = zip(*map(Objective(net, [row]).evaluate, lively))
+    image = nst.transfer(content, style, **run).image
+    made.append([torch.get_num_threads(), loss, gradient, terms, image])
+torch.save(made, sys.argv[1])
 """
 
 
 class Made(NamedTuple):
-    """What a process of its own has made."""
+    """What was made in a process of its own with so many threads."""
 
     threads: int
     losses: list[Tensor]
@@ -229,17 +233,12 @@ class Made(NamedTuple):
     image: Tensor
 
 
-def with_threads(number: int, path: Path) -> Made:
-    threads = {"OMP_NUM_THREADS": str(number), "OMP_WAIT_POLICY": "passive"}
-    command = [sys.executable, "-c", THREADS_SCRIPT, str(path)]
-    subprocess.run(command, env=os.environ | threads, check=True, timeout=300)
-    return Made(*torch.load(path))
-
-
 def test_one_thread_and_two_agree_and_each_repeats_itself_bit_for_bit(tmp_path: Path) -> None:
-    one, two, again = (
-        with_threads(number, tmp_path / f"{i}.pt") for i, number in enumerate((1, 2, 2))
-    )
+    path = tmp_path / "made.pt"
+    command = [sys.executable, "-c", THREADS_SCRIPT, str(path)]
+    waiting = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+    subprocess.run(command, env=os.environ | waiting, check=True, timeout=300)
+    one, two, again = (Made(*each) for each in torch.load(path))
     assert (one.threads, two.threads, again.threads) == (1, 2, 2)
     assert torch.equal(two.image, again.image)
     for a, b in zip(two.gradients, again.gradients, strict=True):
