@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -62,6 +63,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="this machine has no CUDA device"))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what torch and the tests are made of stays: Python need not look through it again
 
 
 @pytest.fixture(scope="session")

@@ -89,4 +89,5 @@ def _nst(
     if first is not None:
         first()
     os.write(2, READY)
-    sys.exit(parser.main([*command]))
+    sys.argv = ["nst", *command]
+    sys.exit(parser.main())

@@ -19,17 +19,18 @@ import nst_utils as nst
 FACE = Path(nst.__file__)
 
 
-# Each code in a process where torch has been loaded, and nothing of the package.
+# Each code in a process where others' packages have been loaded, and nothing of this one.
 FORKS = """
 import json, os, sys
-import torch
+import ipywidgets, matplotlib.pyplot, torch
 codes, folder = json.loads(sys.argv[1]), sys.argv[2]
 assert not [name for name in sys.modules if name.startswith("nst_utils")]
 for number, code in enumerate(codes):
     if not os.fork():
         os.dup2(os.open(f"{folder}/{number}", os.O_CREAT | os.O_WRONLY), 1)
         exec(code, {"__name__": "__main__"})
-        sys.exit(0)
+        sys.stdout.flush()
+        os._exit(0)  # what Python does at its end takes a second
     assert os.wait()[1] == 0, code
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -142,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if own:
             for stream in (STDOUT, STDERR):  # or Python would, and make an exit code of its own
                 stream.flush()
+            gc.freeze()  # or Python looks through all that torch has made, half a second long
     return code
 
 

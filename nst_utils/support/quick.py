@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from nst_utils.support.messages import say
 
-QUICK_SIZE = 96
+QUICK_SIZE = 64
 QUICK_STEPS = 6
 
 
@@ -20,7 +20,7 @@ def is_quick() -> bool:
 
 
 def quick_size(size: int) -> int:
-    """``size``, or at most 96 px in quick mode."""
+    """``size``, or at most 64 px in quick mode."""
     return min(size, QUICK_SIZE) if _announced() else size
 
 

@@ -175,7 +175,7 @@ def test_quick_mode_shrinks_a_run(
     report_file = tmp_path / "report.json"
     options = ("-o", tmp_path / "out.png", "--report", report_file, "--quiet")
     assert run("transfer", "chelsea", "china", *options).code == 0
-    assert nst.load_image(tmp_path / "out.png").shape == (1, 3, 64, 96)
+    assert nst.load_image(tmp_path / "out.png").shape == (1, 3, 43, 64)
     assert len(json.loads(report_file.read_text())["total_loss"]) == 6
 
 

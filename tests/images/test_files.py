@@ -693,7 +693,7 @@ def test_quick_mode_loads_small_pictures(
     monkeypatch: pytest.MonkeyPatch, capsys: Callable[..., object]
 ) -> None:
     monkeypatch.setenv("NST_QUICK", "1")
-    assert max(load_image("chelsea", 512).shape) == 96
+    assert max(load_image("chelsea", 512).shape) == 64
 
 
 def upload(content: bytes, name: str | None = None) -> io.BytesIO:

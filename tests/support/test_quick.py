@@ -18,12 +18,12 @@ def test_quick_mode_shrinks_and_says_so_once(
 ) -> None:
     monkeypatch.setenv("NST_QUICK", value)
     assert quick.is_quick()
-    assert [quick.quick_size(size) for size in (16, 96, 97, 512)] == [16, 96, 96, 96]
+    assert [quick.quick_size(size) for size in (16, 96, 97, 512)] == [16, 64, 64, 64]
     assert [quick.quick_steps(steps) for steps in (1, 6, 7, 300)] == [1, 6, 6, 6]
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert "NST_QUICK is set: pictures of at most 96 px, at most 6 steps" in err
+    assert "NST_QUICK is set: pictures of at most 64 px, at most 6 steps" in err
 
 
 @pytest.mark.parametrize("value", [None, "", "0"])
