@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from nst_utils.support import checks
 # A pixel of a picture is a pixel of the figure, as long as its title has room and a screen too.
 _PIXELS_PER_INCH = 100
 _WIDTHS = (2.4, 7.0)  # inches
+_INSET = 0.3  # of a picture's width
 _GAP, _TITLE = 0.08, 0.3  # inches between pictures, and for a title
 
 
@@ -55,6 +57,7 @@ def show(
     *,
     columns: int | None = None,
     width: float | None = None,
+    insets: Sequence[Tensor | None] | None = None,
     alt: str | None = None,
 ) -> Figure:
     """Draw pictures in a grid.
@@ -64,16 +67,21 @@ def show(
         titles: one for each picture.
         columns: pictures in a row; by default all, at most three.
         width: inches for each picture, of 100 pixels; by default that of the widest picture.
+        insets: a small picture for the lower left corner of each, or ``None``: the paintings, as in
+            figure 3 of the paper.
         alt: what the figure shows, in words; by default the titles.
 
     Raises:
-        ValueError: no picture, something else, or another number of titles than of pictures.
+        ValueError: no picture, something else, or another number of titles or insets than of
+            pictures.
     """
     pictures = _pictures(images)
     if not pictures:
         raise ValueError("there is no picture to show")
     if titles is not None and len(titles) != len(pictures):
         raise ValueError(f"{len(titles)} titles for {len(pictures)} pictures; give one for each")
+    if insets is not None and len(insets) != len(pictures):
+        raise ValueError(f"{len(insets)} insets for {len(pictures)} pictures; give one for each")
     columns = min(3 if columns is None else checks.count("columns", columns), len(pictures))
     rows = -(-len(pictures) // columns)
     if width is None:
@@ -92,11 +100,23 @@ def show(
         axis.axis("off")
         axis.set_anchor("N")  # titles of pictures of different shapes stand at one height
         axis.imshow(picture.permute(1, 2, 0).numpy())
+        if insets is not None and (inset := insets[i]) is not None:
+            _draw_inset(axis, picture, _pictures(inset)[0])
         if titles is not None:
             axis.set_title(titles[i], fontsize=11)
     figure.alt = alt or "; ".join(titles or [f"pictures without titles: {len(pictures)}"])
     figure.file_type = "jpeg"
     return figure
+
+
+def _draw_inset(axis: Axes, picture: Tensor, inset: Tensor) -> None:
+    """A small picture in the lower left corner of another, in a white frame."""
+    shape = inset.shape[1] / inset.shape[2] * picture.shape[2] / picture.shape[1]
+    across = _INSET / max(1.0, shape**0.5)
+    box = axis.inset_axes((0, 0, across, across * shape))
+    box.imshow(inset.permute(1, 2, 0).numpy(), aspect="auto")
+    box.set(xticks=[], yticks=[])
+    box.spines[:].set(color="white", linewidth=2)
 
 
 def plot_history(result: Result, *, picture: int | None = None) -> Figure:

@@ -140,6 +140,20 @@ def test_pictures_stand_in_rows(pictures: int, columns: int | None, grid: tuple[
     assert values == pytest.approx([i / pictures for i in range(pictures)])
 
 
+def test_an_inset_lies_in_the_lower_left_corner() -> None:
+    """In a white frame, with its own shape, and only where one was given."""
+    white, tall = plain(1.0, 80, 120), plain(0.0, 60, 30)
+    figure = show([white, white], insets=[tall, None], width=4)
+    with_one, without = figure.axes
+    assert at(figure, with_one, 0.05, 0.95) == (0, 0, 0)
+    assert at(figure, with_one, 0.05, 0.05) == WHITE
+    assert at(figure, with_one, 0.5, 0.95) == WHITE
+    assert at(figure, without, 0.05, 0.95) == WHITE
+    (box,) = with_one.child_axes
+    inside = box.get_window_extent()
+    assert inside.height / inside.width == pytest.approx(2, rel=0.02)
+
+
 def test_width_is_of_each_picture() -> None:
     figure = show([plain()] * 3, width=2.0)
     across, down = figure.get_size_inches()
@@ -206,6 +220,8 @@ def test_a_notebook_keeps_curves_as_png_with_a_description(
         (torch.zeros(3, 4, 4, dtype=torch.uint8), {}, "floats from 0 to 1, got torch.uint8"),
         (plain(), {"titles": ["one", "two"]}, "2 titles for 1 pictures; give one for each"),
         (plain(), {"titles": []}, "0 titles for 1 pictures; give one for each"),
+        (plain(), {"insets": []}, "0 insets for 1 pictures; give one for each"),
+        (plain(), {"insets": [torch.zeros(2, 2)]}, r"got \(2, 2\)"),
         (plain(), {"columns": 0}, "columns must be a whole number of at least 1"),
         (plain(), {"columns": -2}, "columns must be a whole number of at least 1"),
     ],

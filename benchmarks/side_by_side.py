@@ -1,0 +1,57 @@
+"""The pictures of an experiment: each is made once, by as many processes as one likes.
+
+A run is a named tuple with a ``name``. Beside its picture stands a row, ``name.json``, that is made
+empty by whoever begins it; an empty one of a process that was killed has to be deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+
+class Run(Protocol):
+    """One picture."""
+
+    @property
+    def name(self) -> str:
+        """Of its files, without an ending."""
+        ...
+
+
+R = TypeVar("R", bound=Run)
+
+
+def make_all(runs: Iterable[R], make: Callable[[R], dict[str, Any]], folder: Path) -> None:
+    """Make all that nobody has begun, and print their rows."""
+    folder.mkdir(exist_ok=True)
+    for run in runs:
+        row = folder / f"{run.name}.json"
+        try:
+            row.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        try:
+            row.write_text(json.dumps(make(run)) + "\n")
+        except BaseException:
+            row.unlink()
+            raise
+        print(row.read_text().strip(), flush=True)
+
+
+def rows_of(runs: Iterable[R], folder: Path) -> dict[R, dict[str, Any]]:
+    """The rows there are: those kept in ``results.json``, and newer ones made here."""
+    kept = folder / "results.json"
+    rows = {row["name"]: row for row in json.loads(kept.read_text())} if kept.exists() else {}
+    for path in folder.glob("*.json"):
+        if path != kept and path.read_text():
+            row = json.loads(path.read_text())
+            rows[row["name"]] = row
+    return {run: rows[run.name] for run in runs if run.name in rows}
+
+
+def keep(rows: dict[R, dict[str, Any]], folder: Path) -> None:
+    """Write ``results.json``."""
+    (folder / "results.json").write_text(json.dumps(list(rows.values()), indent=1) + "\n")
