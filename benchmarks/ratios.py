@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import side_by_side
 import torch
 from grain import grain
 from PIL import Image, ImageDraw
@@ -48,7 +48,6 @@ READINGS = (
     ("pooling", "sum", "noise"),
 )
 OUT = Path(__file__).with_suffix("")
-RESULTS = OUT / "results.json"
 
 
 class Run(NamedTuple):
@@ -71,8 +70,8 @@ class Run(NamedTuple):
 def runs() -> Iterator[Run]:
     """All pictures, in the order in which they are made: what matters most comes first."""
     for reading, ratio, pair in itertools.product(READINGS, RATIOS, PAIRS):
-        # A sum that gives the photograph at the least ratio gives it at all; one pair shows that.
-        if reading[1] == "sum" and ratio > RATIOS[0] and pair != PAIRS[0]:
+        # A sum that gives the photograph at the least ratio gives it at all.
+        if reading[1] == "sum" and ratio > RATIOS[0]:
             continue
         # From the photograph one pair, too: more of it are in the presets' pictures.
         if reading[2] == "content" and pair != PAIRS[1]:
@@ -117,6 +116,7 @@ def make(run: Run, size: int, steps: int) -> dict[str, Any]:
         height, width = net.architecture.size("conv4_2", content.shape[2:])
         values = net.filters("conv4_2") * height * width
     return {
+        "name": run.name,
         **run._asdict(),
         "size": [content.shape[3], content.shape[2]],
         "steps": result.steps,
@@ -128,32 +128,6 @@ def make(run: Run, size: int, steps: int) -> dict[str, Any]:
         "grain": grain(result.image, content, style).picture,
         "network": net.description,
     }
-
-
-def make_all(size: int, steps: int) -> None:
-    """Make all pictures that nobody has begun."""
-    OUT.mkdir(exist_ok=True)
-    for run in runs():
-        row = OUT / f"{run.name}.json"
-        try:
-            row.touch(exist_ok=False)  # claimed: others that run beside pass it over
-        except FileExistsError:
-            continue
-        try:
-            row.write_text(json.dumps(make(run, size, steps)) + "\n")
-        except BaseException:
-            row.unlink()
-            raise
-        print(row.read_text().strip(), flush=True)
-
-
-def finished() -> dict[Run, dict[str, Any]]:
-    """The rows: of the pictures made here, or else those that are kept."""
-    made = [OUT / f"{run.name}.json" for run in runs()]
-    texts = [path.read_text() for path in made if path.exists()]
-    rows = [json.loads(text) for text in texts if text]
-    rows = rows or json.loads(RESULTS.read_text())
-    return {Run(*(row[key] for key in Run._fields)): row for row in rows}
 
 
 def overview(pair: tuple[str, str], width: int = 360) -> None:
@@ -181,10 +155,10 @@ def overview(pair: tuple[str, str], width: int = 360) -> None:
 
 def table() -> None:
     """Write the overviews and ``results.json``, and print the table."""
-    rows = finished()
+    rows = side_by_side.rows_of(runs(), OUT)
     for pair in PAIRS:
         overview(pair)
-    RESULTS.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+    side_by_side.keep(rows, OUT)
     print("| photograph, painting | normalized | eq. 1 | start | alpha/beta ", end="")
     print("| content left | style left | grain |\n|---|---|---|---|---|---|---|---|")
     for pair, run in itertools.product(PAIRS, rows):
@@ -206,7 +180,7 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.what == "make":
-        make_all(args.size, args.steps)
+        side_by_side.make_all(runs(), lambda run: make(run, args.size, args.steps), OUT)
     else:
         table()
 

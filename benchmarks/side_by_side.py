@@ -21,13 +21,19 @@ class Run(Protocol):
         ...
 
 
+KEPT = "results.json"
 R = TypeVar("R", bound=Run)
 
 
 def make_all(runs: Iterable[R], make: Callable[[R], dict[str, Any]], folder: Path) -> None:
-    """Make all that nobody has begun, and print their rows."""
+    """Make all that nobody has begun, and print their rows.
+
+    Whose rows are kept in ``results.json`` are not made again; without that file all are.
+    """
     folder.mkdir(exist_ok=True)
     for run in runs:
+        if run.name in _kept(folder):
+            continue
         row = folder / f"{run.name}.json"
         try:
             row.touch(exist_ok=False)
@@ -43,10 +49,9 @@ def make_all(runs: Iterable[R], make: Callable[[R], dict[str, Any]], folder: Pat
 
 def rows_of(runs: Iterable[R], folder: Path) -> dict[R, dict[str, Any]]:
     """The rows there are: those kept in ``results.json``, and newer ones made here."""
-    kept = folder / "results.json"
-    rows = {row["name"]: row for row in json.loads(kept.read_text())} if kept.exists() else {}
+    rows = _kept(folder)
     for path in folder.glob("*.json"):
-        if path != kept and path.read_text():
+        if path.name != KEPT and path.read_text():
             row = json.loads(path.read_text())
             rows[row["name"]] = row
     return {run: rows[run.name] for run in runs if run.name in rows}
@@ -54,4 +59,10 @@ def rows_of(runs: Iterable[R], folder: Path) -> dict[R, dict[str, Any]]:
 
 def keep(rows: dict[R, dict[str, Any]], folder: Path) -> None:
     """Write ``results.json``."""
-    (folder / "results.json").write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+    (folder / KEPT).write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+
+
+def _kept(folder: Path) -> dict[str, dict[str, Any]]:
+    """Name of a run -> its row in ``results.json``."""
+    path = folder / KEPT
+    return {row["name"]: row for row in json.loads(path.read_text())} if path.exists() else {}
