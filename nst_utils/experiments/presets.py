@@ -187,6 +187,8 @@ PRESETS = {
         smaller_first=None,
     ),
     # The style transfer of Stanford's course CS231n, total = 1 content + 2 style + 1e-3 variation.
+    # Its other example, The Scream, has other weights: content_weight=2 * 3e-2 and
+    # style_layer_weights=(200000, 800, 12, 1).
     "squeezenet-tv": Preset(
         summary="SqueezeNet 1.1, total variation, Adam with large steps from the photograph",
         network="squeezenet1_1",
