@@ -21,8 +21,14 @@ from nst_utils.support.quick import quick_size
 Source = str | Path | BinaryIO
 
 
+# What a size in one number is of.
+MEASURES = ("longest", "shortest", "area")
+
+
 @neutral()
-def load_image(source: Source, size: int | tuple[int, int] | None = None) -> Tensor:
+def load_image(
+    source: Source, size: int | tuple[int, int] | None = None, *, by: str = "longest"
+) -> Tensor:
     """Load a picture, upright and in RGB whatever its file holds.
 
     EXIF rotation is applied, color profiles are converted to sRGB, transparency is laid on white,
@@ -33,6 +39,9 @@ def load_image(source: Source, size: int | tuple[int, int] | None = None) -> Ten
             an open binary file, which is called by its ``name`` if it has one.
         size: the longest side in pixels after scaling, up or down, keeping the aspect ratio; or
             exactly ``(height, width)``; ``None`` keeps the picture's own size.
+        by: what ``size`` in one number is of: the ``"longest"`` side; the ``"shortest"``, as in
+            leongatys/PytorchNeuralStyleTransfer; or the ``"area"``, that of a square of ``size`` x
+            ``size`` pixels, as in leongatys/NeuralImageSynthesis.
 
     Returns:
         (1, 3, H, W) float32, RGB, 0..1.
@@ -44,11 +53,12 @@ def load_image(source: Source, size: int | tuple[int, int] | None = None) -> Ten
             PPM of other than 255 levels, BMP in runs and SGI of 16 bits), or scaling it to ``size``
             would take more memory than that.
     """
-    return read(source, size, "picture")
+    return read(source, size, by, "picture")
 
 
-def read(source: Source, size: int | tuple[int, int] | None, look: Look) -> Tensor:
+def read(source: Source, size: int | tuple[int, int] | None, by: str, look: Look) -> Tensor:
     """What :func:`load_image` says, or another look at the file: (1, 1, H, W) then."""
+    checks.one_of("by", by, MEASURES)
     if size is not None and not isinstance(size, tuple):
         size = quick_size(checks.count("size", size, most=MAX_PIXELS))
     file = find_picture(source) if isinstance(source, (str, Path)) else source
@@ -57,7 +67,7 @@ def read(source: Source, size: int | tuple[int, int] | None, look: Look) -> Tens
     if min(picture.size) < 2:
         raise ValueError(f"{name} is {picture.width}x{picture.height} px; choose a larger one")
     own = (picture.height, picture.width)
-    target = own if size is None else _target(own, size)
+    target = own if size is None else _target(own, size, by)
     try:
         strips = to_strips(picture, name, look)
         del picture  # from here on its memory is for the tensor
@@ -69,17 +79,18 @@ def read(source: Source, size: int | tuple[int, int] | None, look: Look) -> Tens
 
 
 @neutral()
-def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
+def resize(image: Tensor, size: int | tuple[int, int], *, by: str = "longest") -> Tensor:
     """Scale (B, 3, H, W) to a longest side of ``size``, or to exactly ``(height, width)``.
 
-    Bicubic with antialiasing, so that a small picture shows no moire; clamped to 0..1.
+    ``by`` is as in :func:`load_image`. Bicubic with antialiasing, so that a small picture shows no
+    moire; clamped to 0..1.
     """
     own = (image.shape[-2], image.shape[-1])
-    target = _target(own, size)
+    target = _target(own, size, checks.one_of("by", by, MEASURES))
     return image if target == own else scale(image, target).clamp(0, 1)
 
 
-def _target(own: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int]:
+def _target(own: tuple[int, int], size: int | tuple[int, int], by: str) -> tuple[int, int]:
     """(height, width) after scaling; ``ValueError`` where that would need too much memory."""
     height, width = own
     if isinstance(size, tuple):
@@ -87,7 +98,8 @@ def _target(own: tuple[int, int], size: int | tuple[int, int]) -> tuple[int, int
             raise ValueError(f"size must be one number or (height, width), got {size}")
         target = size
     else:
-        factor = checks.count("size", size, most=MAX_PIXELS) / max(height, width)
+        sides = {"longest": max(own), "shortest": min(own), "area": (height * width) ** 0.5}
+        factor = checks.count("size", size, most=MAX_PIXELS) / sides[by]
         target = (max(1, round(height * factor)), max(1, round(width * factor)))
     for side in target:
         checks.count("size", side, most=MAX_PIXELS)

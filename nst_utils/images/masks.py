@@ -12,7 +12,12 @@ from nst_utils.support.neutral import neutral
 
 
 @neutral()
-def load_mask(source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None) -> Tensor:
+def load_mask(
+    source: str | Path | BinaryIO,
+    size: int | tuple[int, int] | None = None,
+    *,
+    by: str = "longest",
+) -> Tensor:
     """Load a mask for ``transfer``: white is inside, black is outside, and so is transparent.
 
     Gray is partly inside; of colors the mean of red, green and blue counts, as the file has them,
@@ -20,7 +25,7 @@ def load_mask(source: str | Path | BinaryIO, size: int | tuple[int, int] | None 
     transparent has nothing inside: it is refused, for nobody can know whether its inverse is meant.
 
     Args:
-        source, size: as in :func:`nst_utils.load_image`.
+        source, size, by: as in :func:`nst_utils.load_image`.
 
     Returns:
         (1, 1, H, W) float32, 0..1.
@@ -29,7 +34,7 @@ def load_mask(source: str | Path | BinaryIO, size: int | tuple[int, int] | None 
         FileNotFoundError: there is no such file.
         ValueError: what :func:`nst_utils.load_image` refuses, or a mask with nothing inside.
     """
-    mask = read(source, size, "mask")
+    mask = read(source, size, by, "mask")
     if not bool(mask.any()):
         name = source if isinstance(source, (str, Path)) else getattr(source, "name", "the mask")
         raise ValueError(
@@ -41,12 +46,15 @@ def load_mask(source: str | Path | BinaryIO, size: int | tuple[int, int] | None 
 
 @neutral()
 def load_alpha(
-    source: str | Path | BinaryIO, size: int | tuple[int, int] | None = None
+    source: str | Path | BinaryIO,
+    size: int | tuple[int, int] | None = None,
+    *,
+    by: str = "longest",
 ) -> Tensor | None:
     """Load a picture's transparency, for the ``alpha`` of :func:`nst_utils.save_image`.
 
     Args:
-        source, size: as in :func:`nst_utils.load_image`, so that both fit.
+        source, size, by: as in :func:`nst_utils.load_image`, so that both fit.
 
     Returns:
         (1, 1, H, W) float32, 0 (transparent) to 1; ``None`` where nothing is transparent.
@@ -54,6 +62,6 @@ def load_alpha(
     Raises:
         FileNotFoundError, ValueError: as :func:`nst_utils.load_image`.
     """
-    alpha = read(source, size, "alpha")
+    alpha = read(source, size, by, "alpha")
     opaque = bool((alpha > 1 - 0.5 / 255).all())  # scaling leaves a little less than 1
     return None if opaque else alpha

@@ -343,6 +343,21 @@ def test_a_pair_is_height_and_width(wide_file: Path) -> None:
     assert load_image(wide_file, (40, 20)).shape == (1, 3, 40, 20)
 
 
+@pytest.mark.parametrize(
+    ("by", "expected"), [("longest", (38, 100)), ("shortest", (100, 267)), ("area", (61, 163))]
+)
+def test_size_is_of_the_longest_or_shortest_side_or_of_the_area(
+    by: str, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.png"
+    Image.new("RGB", (160, 60)).save(path)
+    assert load_image(path, 100, by=by).shape[2:] == expected
+    assert resize(load_image(path), 100, by=by).shape[2:] == expected
+    assert load_image(path, (7, 9), by=by).shape[2:] == (7, 9)
+    with pytest.raises(ValueError, match="unknown by 'are'; did you mean 'area'"):
+        load_image(path, 100, by="are")
+
+
 def test_without_a_size_the_picture_keeps_its_pixels(tmp_path: Path) -> None:
     noisy().save(tmp_path / "own.png")
     np.testing.assert_array_equal(
