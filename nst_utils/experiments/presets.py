@@ -70,7 +70,7 @@ PRESETS = {
         learning_rate=Settings.learning_rate,
         exact=True,
         # 500 iterations, then 200 at twice the size. Theirs: 512 and 1024 px are the square root of
-        # the area. Here: the full size is the picture's, whatever that is.
+        # the area (load_image(..., by="area")). Here: the full size is the picture's.
         steps=700,
         smaller_first={0.5: 500},
     ),
