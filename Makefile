@@ -26,6 +26,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/nst demo --output $(DEMO)
 	@echo "The picture: $(CURDIR)/$(DEMO)"
+	@echo "For the command nst in this shell: source $(BIN)/activate"
 
 # Two processes of one thread each: on such small pictures, threads mostly wait for one another.
 # A file's tests stay in one process, which loads what they share once; those in browsers do, too,
