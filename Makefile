@@ -30,7 +30,8 @@ demo: $(STAMP)
 
 # Two processes of one thread each: on such small pictures, threads mostly wait for one another.
 # A file's tests stay in one process, which loads what they share once; those in browsers do, too,
-# and those of processes that are killed or measured (the groups of tests/conftest.py).
+# and those of processes that are killed or measured (the groups of tests/conftest.py). nbval, which
+# takes four seconds to load, only where it is used.
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
 	$(BIN)/pytest -n 2 --dist loadfile -p no:nbval $(COVERED) tests

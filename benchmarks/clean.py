@@ -80,13 +80,15 @@ def make(run: Run, size: int, steps: int) -> dict[str, Any]:
     height, width = content.shape[2:]
     picture = result.image[..., margin : margin + height, margin : margin + width]
     nst.save_image(picture, OUT / f"{run.name}.png")
+    found = grain(picture, content, style)
     return {
         "name": run.name,
+        "otherwise": way,
         "size": [content.shape[3], content.shape[2]],
         "steps": result.steps,
         "seconds": round(result.seconds, 1),
-        "grain": grain(picture, content, style).picture,
-        "own": grain(picture, content, style).own,
+        "grain": found.picture,
+        "own": found.own,
         "rim": rim(picture),
         "network": net.description,
     }

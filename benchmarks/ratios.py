@@ -130,16 +130,17 @@ def make(run: Run, size: int, steps: int) -> dict[str, Any]:
     }
 
 
-def overview(pair: tuple[str, str], width: int = 360) -> None:
+def overview(pair: tuple[str, str], made_of_it: list[Run], width: int = 360) -> None:
     """A sheet: one row for each reading, one column for each ratio."""
     cells = []
-    for reading, ratio in itertools.product(READINGS, RATIOS):
-        path = OUT / f"{Run(*pair, *reading, ratio).name}.png"
-        if path.exists():
-            picture = to_pil(nst.load_image(path))
-            cells.append((READINGS.index(reading), RATIOS.index(ratio), picture))
-    if not cells:
-        return
+    for run in made_of_it:
+        path = OUT / f"{run.name}.png"
+        if not path.exists():
+            print(f"{path.name} is not here (git does not keep it): the sheet stays as it is")
+            return
+        picture = to_pil(nst.load_image(path))
+        reading = (run.normalized, run.reduction, run.init)
+        cells.append((READINGS.index(reading), RATIOS.index(run.ratio), picture))
     height = round(width * cells[0][2].height / cells[0][2].width)
     made = sorted({row for row, *_ in cells})
     cells = [(made.index(row), column, READINGS[row], picture) for row, column, picture in cells]
@@ -157,7 +158,7 @@ def table() -> None:
     """Write the overviews and ``results.json``, and print the table."""
     rows = side_by_side.rows_of(runs(), OUT)
     for pair in PAIRS:
-        overview(pair)
+        overview(pair, [run for run in rows if run[:2] == pair])
     side_by_side.keep(rows, OUT)
     print("| photograph, painting | normalized | eq. 1 | start | alpha/beta ", end="")
     print("| content left | style left | grain |\n|---|---|---|---|---|---|---|---|")

@@ -28,7 +28,8 @@ R = TypeVar("R", bound=Run)
 def make_all(runs: Iterable[R], make: Callable[[R], dict[str, Any]], folder: Path) -> None:
     """Make all that nobody has begun, and print their rows.
 
-    Whose rows are kept in ``results.json`` are not made again; without that file all are.
+    Whose rows are kept in ``results.json`` are not made again; without that file and rows all
+    are, which has to be so for another size.
     """
     folder.mkdir(exist_ok=True)
     for run in runs:

@@ -64,19 +64,21 @@ class Lab(NamedTuple):
         self, notebook: dict[str, Any], app: str = "lab", theme: str = "Light", width: int = 1280
     ) -> Iterator[Page]:
         """The notebook in a page of its own, its kernel idle; both are ended afterwards."""
-        (self.folder / "notebook.ipynb").write_text(json.dumps(notebook))
+        name = f"notebook-{secrets.token_hex(4)}.ipynb"  # of one name, pages would share a kernel
+        (self.folder / name).write_text(json.dumps(notebook))
         themes = {"@jupyterlab/apputils-extension:themes": {"theme": f"JupyterLab {theme}"}}
         (self.folder / "overrides.json").write_text(json.dumps(SETTINGS | themes))
         page = self.browser.new_page(viewport={"width": width, "height": 844})
         page.set_default_timeout(1000 * START)
         try:
-            page.goto(f"{self.address}/{app}/tree/notebook.ipynb?reset&token={TOKEN}")
+            page.goto(f"{self.address}/{app}/tree/{name}?reset&token={TOKEN}")
             assert comes_true(page, OPENED, START, len(notebook["cells"])), page.inner_text("body")
             yield page
         finally:  # a kernel would outlive its page, and each holds a network
-            kernels = f"{self.address}/api/kernels"
-            for kernel in page.request.get(f"{kernels}?token={TOKEN}").json():
-                page.request.delete(f"{kernels}/{kernel['id']}?token={TOKEN}")
+            sessions = f"{self.address}/api/sessions"
+            for session in page.request.get(f"{sessions}?token={TOKEN}").json():
+                if session["path"] == name:
+                    page.request.delete(f"{sessions}/{session['id']}?token={TOKEN}")
             page.close()
 
 

@@ -77,7 +77,7 @@ def real_net() -> nst.Network:
 
 @pytest.fixture(scope="session")
 def net(real_net: nst.Network) -> nst.Network:
-    """The paper's network, but in folders whose ``conftest.py`` has a thin one."""
+    """The paper's network, but in the folders and files that put a thin one in its place."""
     return real_net
 
 

@@ -7,17 +7,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import IO
-
-import pytest
+from typing import IO, TYPE_CHECKING
 
 from nst_utils.cli import parser
 
+if TYPE_CHECKING:  # Windows has neither
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext
+
 # What a command loads when it needs it; an Adam, the first time, torch's compiler.
-PRELOADED = ["forked", "nst_utils.cli.commands", "nst_utils.experiments.style_transfer"]
+PRELOADED = ["nst_utils.cli.commands", "nst_utils.experiments.style_transfer"]
 PRELOADED += ["torch._dynamo"]
 READY = b"ready\n"
 
@@ -25,10 +25,11 @@ READY = b"ready\n"
 @lru_cache
 def _server() -> ForkServerContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
+        import pytest  # here, because every process that is made imports this file
+
         pytest.skip("this system cannot fork")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    os.environ["OMP_NUM_THREADS"] = "1"  # the tests that go on beside these have work, too
     return context
 
 
@@ -51,7 +52,10 @@ class Forked:
         writer.close()
         self.stderr: IO[bytes] = open(os.dup(reader.fileno()), "rb")  # noqa: SIM115
         reader.close()
-        assert self.stderr.readline() == READY
+        said = self.stderr.readline()
+        if said != READY:
+            self.kill()
+            raise RuntimeError(f"it did not begin: {(said + self.stderr.read()).decode()}")
 
     def __enter__(self) -> Forked:
         return self
@@ -82,6 +86,9 @@ class Forked:
 def _nst(
     command: Sequence[str], folder: Path, first: Callable[[], object] | None, stderr: Connection
 ) -> None:
+    import torch
+
+    torch.set_num_threads(1)  # the tests that go on beside these have work, too
     os.chdir(folder)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     os.dup2(stderr.fileno(), 2)

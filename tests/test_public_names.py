@@ -106,6 +106,13 @@ print(len(found) == len(names))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_every_way_of_naming_works_first_of_all(tmp_path: Path) -> None:
-    *said, threads = fresh([*FIRST, THREADS], tmp_path)
+    said = fresh(FIRST, tmp_path)
     assert [bool(each.strip()) for each in said] == [True] * len(FIRST), said
-    assert threads == "True\n"
+
+
+@pytest.mark.parametrize("code", [THREADS, "from nst_utils import *; print(bool(studio))"])
+def test_names_work_where_nothing_at_all_has_been_loaded(code: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

@@ -80,8 +80,11 @@ def show(
         raise ValueError("there is no picture to show")
     if titles is not None and len(titles) != len(pictures):
         raise ValueError(f"{len(titles)} titles for {len(pictures)} pictures; give one for each")
-    if insets is not None and len(insets) != len(pictures):
-        raise ValueError(f"{len(insets)} insets for {len(pictures)} pictures; give one for each")
+    corners = [None if inset is None else _pictures(inset) for inset in insets or ()]
+    if insets is not None and len(corners) != len(pictures):
+        raise ValueError(f"{len(corners)} insets for {len(pictures)} pictures; give one for each")
+    if any(corner is not None and len(corner) != 1 for corner in corners):
+        raise ValueError("an inset is one picture, or None")
     columns = min(3 if columns is None else checks.count("columns", columns), len(pictures))
     rows = -(-len(pictures) // columns)
     if width is None:
@@ -100,8 +103,8 @@ def show(
         axis.axis("off")
         axis.set_anchor("N")  # titles of pictures of different shapes stand at one height
         axis.imshow(picture.permute(1, 2, 0).numpy())
-        if insets is not None and (inset := insets[i]) is not None:
-            _draw_inset(axis, picture, _pictures(inset)[0])
+        if corners and (corner := corners[i]) is not None:
+            _draw_inset(axis, picture, corner[0])
         if titles is not None:
             axis.set_title(titles[i], fontsize=11)
     figure.alt = alt or "; ".join(titles or [f"pictures without titles: {len(pictures)}"])
@@ -112,7 +115,7 @@ def show(
 def _draw_inset(axis: Axes, picture: Tensor, inset: Tensor) -> None:
     """A small picture in the lower left corner of another, in a white frame."""
     shape = inset.shape[1] / inset.shape[2] * picture.shape[2] / picture.shape[1]
-    across = _INSET / max(1.0, shape**0.5)
+    across = min(_INSET / max(1.0, shape**0.5), 0.9 / shape)
     box = axis.inset_axes((0, 0, across, across * shape))
     box.imshow(inset.permute(1, 2, 0).numpy(), aspect="auto")
     box.set(xticks=[], yticks=[])

@@ -34,13 +34,13 @@ Run = Callable[..., Outcome]
 SMALL = ("--size", 48, "--steps", 3)
 
 
-# A run that is real.
-
-
 @pytest.fixture(scope="module")
 def net(thin_net: nst.Network) -> nst.Network:
-    """What is tested here goes on around the network."""
+    """Of those that share it: what is tested here goes on around the network."""
     return thin_net
+
+
+# A run that is real.
 
 
 def test_a_transfer_writes_the_picture_and_the_report(run: Run, tmp_path: Path) -> None:

@@ -184,10 +184,10 @@ def test_one_broken_picture_does_not_end_the_others(
 @pytest.mark.parametrize("init", ["noise", "content"])
 @pytest.mark.parametrize("learning_rate", [10.0, 1e6, 1e30])
 def test_a_learning_rate_that_is_too_large_does_not_ruin_the_picture(
-    init: str, learning_rate: float, net: Network, content: Tensor, style: Tensor
+    init: str, learning_rate: float, real_net: Network, content: Tensor, style: Tensor
 ) -> None:
     result = transfer(
-        net, content, style, optimizer="adam", init=init, learning_rate=learning_rate, steps=25
+        real_net, content, style, optimizer="adam", init=init, learning_rate=learning_rate, steps=25
     )
     assert result.image.isfinite().all()
     total = result.history["total_loss"]

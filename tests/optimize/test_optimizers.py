@@ -194,12 +194,12 @@ def transfer_objective(net: Network, ratio: float) -> tuple[Objective, Tensor]:
     return objective, nst.noise_image(*content.shape[2:])
 
 
-def test_lbfgs_needs_no_more_evaluations_than_scipy(net: Network) -> None:
+def test_lbfgs_needs_no_more_evaluations_than_scipy(real_net: Network) -> None:
     """SciPy's L-BFGS-B as the authors ran it: 20 corrections, pixel bounds, tolerances 0.
 
     At one ratio; ``benchmarks/optimizers.py --ratio`` compares them at any.
     """
-    objective, start = transfer_objective(net, 1e-3)
+    objective, start = transfer_objective(real_net, 1e-3)
     theirs: list[float] = []
 
     def scipy_function(x: np.ndarray) -> tuple[float, np.ndarray]:

@@ -142,16 +142,25 @@ def test_pictures_stand_in_rows(pictures: int, columns: int | None, grid: tuple[
 
 def test_an_inset_lies_in_the_lower_left_corner() -> None:
     """In a white frame, with its own shape, and only where one was given."""
-    white, tall = plain(1.0, 80, 120), plain(0.0, 60, 30)
-    figure = show([white, white], insets=[tall, None], width=4)
+    gray, tall = plain(0.5, 80, 120), plain(0.0, 60, 30)
+    figure = show([gray, gray], insets=[tall, None], width=4)
     with_one, without = figure.axes
+    here = at(figure, without, 0.05, 0.95)
+    assert here not in (WHITE, (0, 0, 0))
     assert at(figure, with_one, 0.05, 0.95) == (0, 0, 0)
-    assert at(figure, with_one, 0.05, 0.05) == WHITE
-    assert at(figure, with_one, 0.5, 0.95) == WHITE
-    assert at(figure, without, 0.05, 0.95) == WHITE
+    assert at(figure, with_one, 0.05, 0.05) == here
+    assert at(figure, with_one, 0.5, 0.95) == here
     (box,) = with_one.child_axes
-    inside = box.get_window_extent()
+    inside, whole = box.get_window_extent(), with_one.get_window_extent()
     assert inside.height / inside.width == pytest.approx(2, rel=0.02)
+    column = drawn(figure)[:, round(whole.x0 + inside.width / 2)]
+    assert (column > 220).all(axis=1).any()  # the frame
+
+
+def test_a_tall_inset_stays_within_a_wide_picture() -> None:
+    figure = show(plain(0.5, 30, 200), insets=[plain(0.0, 100, 40)])
+    (box,) = figure.axes[0].child_axes
+    assert box.get_window_extent().height < figure.axes[0].get_window_extent().height
 
 
 def test_width_is_of_each_picture() -> None:
@@ -220,6 +229,8 @@ def test_a_notebook_keeps_curves_as_png_with_a_description(
         (torch.zeros(3, 4, 4, dtype=torch.uint8), {}, "floats from 0 to 1, got torch.uint8"),
         (plain(), {"titles": ["one", "two"]}, "2 titles for 1 pictures; give one for each"),
         (plain(), {"titles": []}, "0 titles for 1 pictures; give one for each"),
+        (plain(), {"insets": [[]]}, "an inset is one picture, or None"),
+        (plain(), {"insets": [torch.zeros(2, 3, 4, 4)]}, "an inset is one picture, or None"),
         (plain(), {"insets": []}, "0 insets for 1 pictures; give one for each"),
         (plain(), {"insets": [torch.zeros(2, 2)]}, r"got \(2, 2\)"),
         (plain(), {"columns": 0}, "columns must be a whole number of at least 1"),

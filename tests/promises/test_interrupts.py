@@ -67,6 +67,30 @@ def test_the_first_signal_counts_and_the_picture_is_there(name: str, tmp_path: P
     assert nst.load_image(tmp_path / "out.png").shape == (1, 3, 43, 64)
 
 
+@pytest.mark.parametrize("name", ["held for long", "a terminal that is closed"])
+def test_signals_count_once_until_python_has_ended(name: str, tmp_path: Path) -> None:
+    """In a process that nobody has prepared: they come while Python takes itself down, too."""
+    signals, pause, moment = RHYTHMS[name]
+    with subprocess.Popen(
+        [sys.executable, "-m", "nst_utils", *TRANSFER.split()],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=as_at_a_terminal,
+    ) as process:
+        assert process.stderr is not None
+        assert b"step=1/100000" in process.stderr.readline()
+        time.sleep(moment)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(pause)
+        said = process.stderr.read()
+        process.wait(60)
+    assert process.returncode == 128 + signals[0], said
+    assert said == b"nst: interrupted; the picture so far is in out.png\n"
+
+
 @pytest.mark.parametrize("moment", [0, 0.2, 0.5])
 def test_a_reader_that_dies_of_the_same_ctrl_c_takes_nothing_with_it(
     moment: float, tmp_path: Path

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ def saving_always() -> None:
 
 
 def live(command: list[str], folder: Path, seconds: float | None) -> bool:
-    """Run ``nst`` and kill it after that time; whether it came to its end before."""
+    """Run ``nst`` and kill it so long after it began; whether it came to its end before."""
     with Forked(command, folder, saving_always) as process:
         code = process.wait(seconds)
         assert code in (None, 0), process.stderr.read()
@@ -53,10 +56,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_picture(
     command += ["--checkpoint", "run", "--size", "48", "--steps", "45", "--quiet"]
     command += ["--optimizer", optimizer, "--device", "cpu"]
     command += ["--content-layers", "conv2_2", "--style-layers", "conv1_1,conv2_1"]
-    assert live(command, tmp_path, None)  # the first one waits for torch to be loaded
-    begun = time.monotonic()
-    assert live(command, tmp_path, None)
-    takes = time.monotonic() - begun
+    with Forked(command, tmp_path, saving_always) as process:
+        begun = time.monotonic()  # not while torch is being loaded
+        assert process.wait() == 0
+        takes = time.monotonic() - begun
     expected = what_came_of_it(tmp_path)
     for file in files:
         file.unlink()
@@ -80,15 +83,45 @@ def test_killed_at_random_moments_it_ends_with_the_same_picture(
     assert sorted(tmp_path.iterdir()) == sorted(files)
 
 
+COMMAND_FIRST = """
+import sys
+from nst_utils.cli import parser
+print("ready", flush=True)
+sys.exit(parser.main())
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.5])
+def test_ctrl_c_while_a_command_loads_what_it_needs_is_a_sentence(
+    seconds: float, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", COMMAND_FIRST, "transfer", "chelsea", "china"]
+    with subprocess.Popen(
+        [*command, "-o", "out.png", "--quiet", "--steps", "100000", "--size", "64"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=take_ctrl_c,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == b"nst: interrupted; nothing was written\n"
+
+
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 1.0, 3.0])
-def test_ctrl_c_at_any_moment_is_a_sentence(seconds: float, tmp_path: Path) -> None:
-    """Any moment of the work, that is: while Python loads torch, it ends with its own traceback."""
+def test_ctrl_c_at_any_moment_of_the_work_is_a_sentence(seconds: float, tmp_path: Path) -> None:
     files = ("chelsea", "china", "-o", "out.png", "--quiet", "--steps", "100000")
     with Forked(["transfer", *files, "--size", "64"], tmp_path, take_ctrl_c) as process:
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
-        err = process.stderr.read()
-        assert process.wait(60) == 130, err
+        code = process.wait(60)
+        err = process.stderr.read() if code is not None else b""
+    assert code == 130, err
     assert err.startswith(b"nst: interrupted"), err
     assert err.count(b"\n") == 1, err
     assert (tmp_path / "out.png").exists() == (b"the picture so far" in err)

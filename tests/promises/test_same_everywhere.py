@@ -214,7 +214,7 @@ seeds = (torch.Generator().manual_seed(seed) for seed in range(3))
 lively = [(content + torch.rand(content.shape, generator=seed)) / 2 for seed in seeds]
 run = {"net": net, "steps": 4, "progress": False, "device": "cpu"}
 made = []
-for number in (1, 2, 2):
+for number in map(int, sys.argv[2:]):
     torch.set_num_threads(number)
     loss, gradient, terms = zip(*map(Objective(net, [row]).evaluate, lively))
     image = nst.transfer(content, style, **run).image
@@ -224,7 +224,7 @@ torch.save(made, sys.argv[1])
 
 
 class Made(NamedTuple):
-    """What was made in a process of its own with so many threads."""
+    """What was made with so many threads."""
 
     threads: int
     losses: list[Tensor]
@@ -233,12 +233,17 @@ class Made(NamedTuple):
     image: Tensor
 
 
-def test_one_thread_and_two_agree_and_each_repeats_itself_bit_for_bit(tmp_path: Path) -> None:
-    path = tmp_path / "made.pt"
-    command = [sys.executable, "-c", THREADS_SCRIPT, str(path)]
+def with_threads(path: Path, *numbers: int) -> list[Made]:
+    """What one process of its own makes, with each number of threads."""
+    command = [sys.executable, "-c", THREADS_SCRIPT, str(path), *map(str, numbers)]
     waiting = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
     subprocess.run(command, env=os.environ | waiting, check=True, timeout=300)
-    one, two, again = (Made(*each) for each in torch.load(path))
+    return [Made(*each) for each in torch.load(path)]
+
+
+def test_one_thread_and_two_agree_and_each_repeats_itself_bit_for_bit(tmp_path: Path) -> None:
+    one, two = with_threads(tmp_path / "one.pt", 1, 2)
+    (again,) = with_threads(tmp_path / "other.pt", 2)
     assert (one.threads, two.threads, again.threads) == (1, 2, 2)
     assert torch.equal(two.image, again.image)
     for a, b in zip(two.gradients, again.gradients, strict=True):
