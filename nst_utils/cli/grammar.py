@@ -34,7 +34,10 @@ class Parser(argparse.ArgumentParser):
         return namespace, unknown
 
     def _in_order(self, words: list[str]) -> list[str]:
-        if words and words[0].startswith("-") and words[0] not in self._option_string_actions:
+        if not words:  # somebody who wants to know what there is
+            self.print_help()
+            raise SystemExit(0)
+        if words[0].startswith("-") and words[0] not in self._option_string_actions:
             self.error(f"the command comes before its options: {self.prog} COMMAND ... {words[0]}")
         return words
 

@@ -27,58 +27,88 @@ from nst_utils.optimize.settings import OPTIMIZERS, Settings
 
 def add_loss_options(sub: argparse.ArgumentParser) -> None:
     """What is minimized."""
-    sub.add_argument(
-        "--content-weight", type=weight, help=f"alpha (preset paper: {CONTENT_WEIGHT:g})"
+    group = sub.add_argument_group("how much of the photograph, how much of the painting")
+    group.add_argument(
+        "--preset", default="paper", help='complete settings by name, see "nst presets" (paper)'
     )
-    sub.add_argument("--style-weight", type=weight, help="beta (1)")
-    sub.add_argument("--content-layers", type=layers, help="comma separated (conv4_2)")
-    sub.add_argument("--style-layers", type=layers, help="comma separated (conv1_1,...,conv5_1)")
-    sub.add_argument("--style-layer-weights", type=weights, help="w_l, comma separated (all alike)")
-    sub.add_argument(
+    group.add_argument(
+        "--content-weight",
+        type=weight,
+        help="alpha: more shows more of the photograph; 1e-4 hardly any, 1e-1 all of it, in the "
+        f"painting's colors (preset paper: {CONTENT_WEIGHT:g})",
+    )
+    group.add_argument(
+        "--style-weight", type=weight, help="beta; only the ratio alpha/beta matters (1)"
+    )
+    group.add_argument(
+        "--content-layers", type=layers, help="that hold the photograph, comma separated (conv4_2)"
+    )
+    group.add_argument(
+        "--style-layers",
+        type=layers,
+        help="that hold the style, comma separated (conv1_1,conv2_1,conv3_1,conv4_1,conv5_1)",
+    )
+    group.add_argument(
+        "--style-layer-weights", type=weights, help="w_l, comma separated (all alike)"
+    )
+    group.add_argument(
         "--content-reduction",
         choices=CONTENT_REDUCTIONS,
-        help=f"of eq. 1 ({Formulas.content_reduction})",
+        help=f"equation 1 as a mean, or as a sum as it is printed ({Formulas.content_reduction})",
     )
-    sub.add_argument(
-        "--style-reduction", choices=STYLE_REDUCTIONS, help=f"of eq. 4 ({Formulas.style_reduction})"
+    group.add_argument(
+        "--style-reduction",
+        choices=STYLE_REDUCTIONS,
+        help="equation 4 as in the paper, or with the constants of other projects "
+        f"({Formulas.style_reduction})",
     )
-    sub.add_argument("--tv-weight", type=weight, help="of total variation, which smooths (0)")
-    sub.add_argument(
-        "--tv-power", type=whole(1, 2), help=f"of its differences: 1 or 2 ({Formulas.tv_power})"
+    group.add_argument("--tv-weight", type=weight, help="of total variation, which smooths (0)")
+    group.add_argument(
+        "--tv-power",
+        type=whole(1, 2),
+        help=f"total variation of differences (1) or of their squares (2) ({Formulas.tv_power})",
     )
 
 
 def add_style_options(sub: argparse.ArgumentParser) -> None:
     """What is done with paintings and colors."""
-    sub.add_argument(
-        "--style-size", type=whole(1), help="longest side of the painting: larger, larger strokes"
+    group = sub.add_argument_group("paintings and colors")
+    group.add_argument(
+        "--style-size",
+        type=whole(1),
+        help="longest side of the painting in pixels: larger makes larger strokes (as --size)",
     )
-    sub.add_argument(
-        "--style-blend", type=weights, metavar="SHARE,SHARE", help="of several paintings in one"
+    group.add_argument(
+        "--style-blend", type=weights, metavar="SHARE,SHARE", help="several paintings in one"
     )
-    sub.add_argument(
+    group.add_argument(
         "--masks",
         nargs="+",
         action="extend",
         metavar="MASK",
-        help="for each painting: white where it belongs",
+        help="for each painting a picture that is white where it belongs",
     )
-    sub.add_argument(
+    group.add_argument(
         "--style-masks",
         nargs="+",
         action="extend",
         metavar="MASK",
-        help="for each painting: white where to look",
+        help="for each painting a picture that is white where to look",
     )
-    sub.add_argument(
+    group.add_argument(
         "--preserve-color", choices=PRESERVE_COLORS, help="keep the photograph's colors"
     )
 
 
 def add_start_options(sub: argparse.ArgumentParser) -> None:
     """Where a transfer begins, and at which size."""
-    sub.add_argument("--init", metavar="noise|content|style|FILE", help="where it begins (noise)")
-    sub.add_argument(
+    group = sub.add_argument_group("where it begins")
+    group.add_argument(
+        "--init",
+        metavar="noise|content|style|FILE",
+        help="from noise, from the photograph, from the painting, or from a picture (noise)",
+    )
+    group.add_argument(
         "--smaller-first",
         type=shares_of_steps,
         metavar="SHARE:STEPS[,...]",
@@ -88,50 +118,82 @@ def add_start_options(sub: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(sub: argparse.ArgumentParser) -> None:
-    """What every command that paints takes."""
-    sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
-    sub.add_argument("--size", type=whole(1), default=512, help="longest side in pixels (512)")
-    sub.add_argument(
-        "--steps", type=whole(1), help=f"optimization steps (preset paper: {Settings.steps})"
+    """How every command that paints goes about it."""
+    _add_step_options(sub)
+    _add_network_options(sub)
+    _add_machine_options(sub)
+
+
+def add_output_options(sub: argparse.ArgumentParser) -> None:
+    """What every command that paints leaves behind."""
+    group = sub.add_argument_group("the picture")
+    group.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
+    group.add_argument("--size", type=whole(1), default=512, help="longest side in pixels (512)")
+    group.add_argument(
+        "--save-every",
+        type=whole(1),
+        metavar="STEPS",
+        help="save numbered pictures on the way, too: out-0050.png",
     )
-    sub.add_argument("--optimizer", choices=OPTIMIZERS, help=f"({Settings.optimizer})")
-    sub.add_argument(
+    group.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
+    group.add_argument("--open", action="store_true", help="show the picture when it is made")
+    group.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
+
+
+def _add_step_options(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("the steps")
+    group.add_argument("--steps", type=whole(1), help=f"how many (preset paper: {Settings.steps})")
+    group.add_argument(
+        "--optimizer", choices=OPTIMIZERS, help=f"what takes them ({Settings.optimizer})"
+    )
+    group.add_argument(
         "--learning-rate",
         type=learning_rate,
         metavar="RATE[,STEP:RATE]",
         help="of adam, on the 0..1 scale, and from which step another holds "
         f"({Settings.learning_rate})",
     )
-    sub.add_argument(
-        "--exact", action="store_const", const=True, help="the paper's procedure to the letter"
+    group.add_argument(
+        "--exact", action="store_const", const=True, help="the paper's procedure, no shortcuts"
     )
-    sub.add_argument("--pooling", choices=POOLINGS, help="(avg)")
-    sub.add_argument("--network", choices=tuple(ARCHITECTURES), help="(vgg19)")
-    sub.add_argument("--weights", metavar="bundled|torchvision|FILE", help="(bundled)")
-    sub.add_argument("--precision", choices=PRECISIONS, help="of the convolutions (float32)")
-    sub.add_argument(
+    group.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")
+
+
+def _add_network_options(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("the network")
+    group.add_argument("--network", choices=tuple(ARCHITECTURES), help="which one (vgg19)")
+    group.add_argument(
+        "--weights", metavar="bundled|torchvision|FILE", help="where its numbers are (bundled)"
+    )
+    group.add_argument("--pooling", choices=POOLINGS, help="average or maximum (avg)")
+    group.add_argument(
         "--normalized",
         choices=NORMALIZATIONS,
         help="scale filters to mean activation 1, as measured with max pooling (authors), with the "
         "network's own (pooling), or not at all (none)",
     )
-    sub.add_argument("--padding", choices=PADDINGS, help="around the picture (nearest)")
-    sub.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")
-    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
-    sub.add_argument(
+    group.add_argument(
+        "--padding",
+        choices=PADDINGS,
+        help="what it sees around the picture: its edge again, or zeros (nearest)",
+    )
+
+
+def _add_machine_options(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("the machine, and long runs")
+    group.add_argument(
+        "--device", default="auto", metavar="auto|cpu|cuda|mps", help="what computes (auto)"
+    )
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of the convolutions; auto is the faster one here (float32)",
+    )
+    group.add_argument(
         "--tile", type=whole(1), metavar="PIXELS", help="work in tiles: less memory, more time"
     )
-    sub.add_argument(
+    group.add_argument(
         "--checkpoint",
         metavar="FILE",
         help="save the run here now and then; the same command goes on from it",
     )
-    sub.add_argument(
-        "--save-every",
-        type=whole(1),
-        metavar="STEPS",
-        help="save numbered pictures on the way, too: out-0050.png",
-    )
-    sub.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
-    sub.add_argument("--open", action="store_true", help="show the picture when it is made")
-    sub.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")

@@ -13,6 +13,7 @@ from nst_utils.cli.converters import layer_sets, layers
 from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.options import (
     add_loss_options,
+    add_output_options,
     add_run_options,
     add_start_options,
     add_style_options,
@@ -23,11 +24,26 @@ from nst_utils.support import checks
 from nst_utils.support.interrupts import command_ends_once, exit_code
 from nst_utils.support.messages import STDERR, STDOUT, claim_numbers, say, silent, tell, wording
 
+DESCRIPTION = """Paints a photograph in the style of a painting, as Gatys, Ecker and Bethge did
+(Image Style Transfer Using Convolutional Neural Networks, CVPR 2016)."""
+EXAMPLES = """examples:
+  nst demo -o demo.png                                  pictures that come with it
+  nst transfer photo.jpg painting.jpg -o out.png        your own
+  nst transfer photo.jpg starry-night -o out.png --size 768 --content-weight 1e-2
+
+"nst COMMAND --help" tells what a command takes."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``nst`` and its commands."""
-    parser = Parser(prog="nst", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"nst {__version__}")
+    parser = Parser(
+        prog="nst",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"nst {__version__}")
     subparsers = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=Command
     )
@@ -45,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         help="painting: a file or a bundled name; several for --style-blend or --masks",
     )
-    sub.add_argument("--preset", default="paper", help="complete settings by name (paper)")
+    add_output_options(sub)
     add_loss_options(sub)
     add_style_options(sub)
     add_start_options(sub)
@@ -54,14 +70,19 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command(
         "reconstruct-content",
         _reconstruct_content,
-        "figure 1, top: one layer at a time",
+        "what each layer remembers of a photograph (figure 1, top)",
     )
     sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
     sub.add_argument("--layers", type=layers, default=list(RECONSTRUCTION_LAYERS))
     sub.set_defaults(preset="paper")
+    add_output_options(sub)
     add_run_options(sub)
 
-    sub = command("reconstruct-style", _reconstruct_style, "figure 1, bottom: sets of layers")
+    sub = command(
+        "reconstruct-style",
+        _reconstruct_style,
+        "what layers together remember of a painting (figure 1, bottom)",
+    )
     sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
     sub.add_argument(
         "--layer-sets",
@@ -70,9 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
         help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
     )
     sub.set_defaults(preset="paper")
+    add_output_options(sub)
     add_run_options(sub)
 
-    sub = command("demo", _demo, "a bundled photograph as a bundled painting")
+    sub = command("demo", _demo, "paint a bundled photograph like a bundled painting")
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
 

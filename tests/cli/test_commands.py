@@ -558,7 +558,6 @@ def test_a_bad_option_is_one_line_before_any_work(
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("", ["COMMAND", "nst --help"]),
         ("transfr", ["'transfr'", "transfer"]),
         ("transfer", ["CONTENT, STYLE", "nst transfer --help"]),
         ("transfer chelsea china", ["--output"]),

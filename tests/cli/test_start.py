@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import nst_utils as nst
+from nst_utils.cli.parser import build_parser
 from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.builders import NETWORKS
 
@@ -60,7 +62,6 @@ def test_what_only_prints_needs_nothing_heavy(command: str) -> None:
 
 # A mistake of each kind that can be seen before the run.
 MISTAKES = [
-    "",
     "transfr",
     "--quiet transfer chelsea china",
     "transfer chelsea china",
@@ -96,6 +97,23 @@ def test_a_mistake_needs_nothing_heavy(command: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("nst: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["", "-h", "--help"])
+def test_who_asks_for_nothing_is_told_what_there_is(command: str) -> None:
+    done = python(WITHOUT + NST, *command.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Paints a photograph in the style of a painting" in done.stdout
+    examples = re.findall(r"^  nst (.*?)(?:  .*)?$", done.stdout, flags=re.MULTILINE)
+    assert len(examples) == 3
+    for example in examples:
+        assert build_parser().parse_args(example.split()).run
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_its_version_is_told(option: str) -> None:
+    done = python(WITHOUT + NST, option)
+    assert (done.returncode, done.stdout) == (0, f"nst {nst.__version__}\n")
 
 
 def test_the_package_is_imported_without_what_is_not_asked_for() -> None:
