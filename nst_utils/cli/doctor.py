@@ -17,7 +17,7 @@ from nst_utils.support.messages import tell
 
 PACKAGES = (
     "nst-utils", "torch", "torchvision", "safetensors", "pillow", "matplotlib",
-    "ipywidgets", "jupyterlab", "nbval",
+    "ipywidgets", "jupyterlab", "voila", "nbval",
 )  # fmt: skip
 
 
