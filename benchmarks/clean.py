@@ -5,9 +5,9 @@
     python benchmarks/clean.py table             # the table for README.md, and a sheet
 
 Each way is today's default with one thing otherwise, but ``first edition``, which is all that was
-otherwise in it. ``make`` goes on where it was stopped; several may run side by side. ``grain`` is
-explained in grain.py; ``rim`` is the same of the outermost 8 pixels, wherever the photograph is
-smooth or not, in units of the rest of the picture.
+otherwise in it. ``make`` goes on where it was stopped; several may run side by side. ``grain`` and
+``hatch`` are explained in grain.py; ``rim`` is the finest octave's energy in the outermost 8 pixels,
+in units of that in the rest of the picture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import side_by_side
 import torch
-from grain import finest_octave, grain
+from grain import finest_octave, grain, hatch
 from PIL import Image, ImageDraw
 
 import nst_utils as nst
@@ -90,6 +90,7 @@ def make(run: Run, size: int, steps: int) -> dict[str, Any]:
         "grain": found.picture,
         "own": found.own,
         "rim": rim(picture),
+        "hatch": hatch(picture),
         "network": net.description,
     }
 
@@ -131,15 +132,17 @@ def sheet(rows: dict[Run, dict[str, Any]], width: int = 448) -> None:
 
 
 def table() -> None:
-    """Write the sheet and ``results.json``, and print the table."""
+    """Write the sheet and ``results.json``, and print a table for each measure."""
     rows = side_by_side.rows_of(runs([*WAYS]), OUT)
     sheet(rows)
     side_by_side.keep(rows, OUT)
-    print("| grain (rim) | " + " | ".join(PAINTINGS) + " |\n|---|" + "---|" * len(PAINTINGS))
-    for way in dict.fromkeys(run.way for run in rows):
-        of_way = [rows.get(Run(painting, way)) for painting in PAINTINGS]
-        cells = [f"{row['grain']:.2f} ({row['rim']:.2f})" if row else "" for row in of_way]
-        print(f"| {way} | {' | '.join(cells)} |")
+    for measure in ("grain", "hatch", "rim"):
+        print(f"| {measure} | " + " | ".join(PAINTINGS) + " |\n|---|" + "---|" * len(PAINTINGS))
+        for way in dict.fromkeys(run.way for run in rows):
+            of_way = [rows.get(Run(painting, way)) for painting in PAINTINGS]
+            cells = [f"{row[measure]:.2f}" if row else "" for row in of_way]
+            print(f"| {way} | {' | '.join(cells)} |")
+        print()
 
 
 def main() -> None:

@@ -3,7 +3,12 @@
 *Grain* is the energy of the finest octave (periods of 2 to 4 pixels) of the picture's brightness in
 the smooth third of the photograph, in units of the same energy of the painting: 1 means that the
 sky is as rough as the painting is on average, and strokes bring about as much as the painting's
-own smooth parts have. ``own`` is the same of the photograph itself.
+own smooth parts have. ``own`` is the same of the photograph itself. It cannot tell a stroke from a
+speck: where strokes are painted into a sky, it rises, too.
+
+*Hatch* is how much of the finest octave of the whole picture repeats every 2 or 4 pixels, as the
+network's poolings do: the power at those frequencies by that around them. 1 is none; paintings
+have about 1 to 1.7 by chance.
 
     python benchmarks/grain.py PHOTOGRAPH PAINTING PICTURE [PICTURE ...]
 
@@ -23,6 +28,11 @@ import nst_utils as nst
 
 # Smooth is the third of the photograph with the least contrast within so many pixels (odd).
 _WINDOW = 31
+# Cycles a pixel, downward and across, of what repeats every 2 or 4 pixels.
+_OF_POOLINGS = (
+    *((0.25, 0.0), (0.0, 0.25), (0.25, 0.25), (0.5, 0.25), (0.25, 0.5)),
+    *((0.5, 0.5), (0.5, 0.0), (0.0, 0.5)),
+)
 _BRIGHTNESS = (0.299, 0.587, 0.114)
 
 
@@ -42,6 +52,22 @@ def grain(picture: Tensor, photograph: Tensor, painting: Tensor) -> Grain:
     unit = finest_octave(painting).square().mean()
     energies = (finest_octave(x).square()[smooth].mean() / unit for x in (picture, photograph))
     return Grain(*(float(energy) for energy in energies))
+
+
+def hatch(picture: Tensor) -> float:
+    """See this file; of a picture (1, 3, H, W) of at least 128 px."""
+    height, width = (side // 16 * 16 for side in picture.shape[2:])
+    window = torch.hann_window(height)[:, None] * torch.hann_window(width)
+    spectrum = torch.fft.fft2(finest_octave(picture)[0, 0, :height, :width] * window)
+    power = spectrum.abs().square()
+    found = []
+    for down, across in _OF_POOLINGS:
+        rows = torch.arange(-6, 7) + int(down * height)
+        columns = torch.arange(-6, 7) + int(across * width)
+        around = power[rows % height][:, columns % width]
+        middle = around[4:9, 4:9].sum()
+        found.append(middle / 25 / ((around.sum() - middle) / (13**2 - 25)))
+    return float(torch.stack(found).mean())
 
 
 def finest_octave(picture: Tensor) -> Tensor:
@@ -76,10 +102,11 @@ def main() -> None:
     parser.add_argument("pictures", nargs="+")
     args = parser.parse_args()
     photograph, painting = nst.load_image(args.photograph), nst.load_image(args.painting)
-    print(f"{'grain':>6}{'own':>7}")
+    print(f"{'grain':>6}{'own':>7}{'hatch':>7}")
     for name in args.pictures:
-        found = grain(nst.load_image(name), photograph, painting)
-        print(f"{found.picture:6.3f}{found.own:7.3f}  {name}")
+        picture = nst.load_image(name)
+        found = grain(picture, photograph, painting)
+        print(f"{found.picture:6.3f}{found.own:7.3f}{hatch(picture):7.3f}  {name}")
 
 
 if __name__ == "__main__":
