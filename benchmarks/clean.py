@@ -6,8 +6,8 @@
 
 Each way is today's default with one thing otherwise, but ``first edition``, which is all that was
 otherwise in it. ``make`` goes on where it was stopped; several may run side by side. ``grain`` and
-``hatch`` are explained in grain.py; ``rim`` is the finest octave's energy in the outermost 8 pixels,
-in units of that in the rest of the picture.
+``hatch`` are explained in grain.py; ``rim`` is the finest octave of the outermost 8 pixels
+in units of that of the others.
 """
 
 from __future__ import annotations
