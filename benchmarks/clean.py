@@ -114,21 +114,22 @@ def rim(picture: torch.Tensor, width: int = 8) -> float:
     return float(energy[~inner].mean() / energy[inner].mean())
 
 
-def sheet(rows: dict[Run, dict[str, Any]], width: int = 448) -> None:
-    """One row for each way, one column for each painting."""
-    ways = list(dict.fromkeys(run.way for run in rows))
-    pictures = {run: OUT / f"{run.name}.png" for run in rows}
-    if not all(path.exists() for path in pictures.values()):
+def sheet(rows: dict[Run, dict[str, Any]], width: int = 360) -> None:
+    """One row for each way that has all paintings, one column for each of them."""
+    ways = [way for way in WAYS if all(Run(painting, way) in rows for painting in PAINTINGS)]
+    paths = {run: OUT / f"{run.name}.png" for run in runs(ways)}
+    if not all(path.exists() for path in paths.values()):
+        print("not all pictures are here (git does not keep them): the sheet stays as it is")
         return
-    height = max(Image.open(path).height for path in pictures.values())
+    height = round(width * 2 / 3)
     made = Image.new("RGB", (len(PAINTINGS) * width, len(ways) * (height + 18)), "white")
     draw = ImageDraw.Draw(made)
-    for run, path in pictures.items():
+    for run, path in paths.items():
         left, top = PAINTINGS.index(run.painting) * width, ways.index(run.way) * (height + 18)
-        text = f"{run.way}: grain {rows[run]['grain']:.2f}, rim {rows[run]['rim']:.2f}"
-        draw.text((left + 4, top + 3), text, fill="black")
-        made.paste(to_pil(nst.load_image(path)), (left, top + 18))
-    made.save(OUT / "sheet.jpg", quality=88)
+        draw.text((left + 4, top + 3), run.way, fill="black")
+        small = to_pil(nst.load_image(path)).resize((width, height), Image.Resampling.LANCZOS)
+        made.paste(small, (left, top + 18))
+    made.save(OUT / "sheet.jpg", quality=85)
 
 
 def table() -> None:
