@@ -53,7 +53,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_picture(
     """Twenty times with both together; a run that has come to its end is begun anew."""
     files = [tmp_path / name for name in ("out.png", "out.json", "run")]
     command = ["transfer", "chelsea", "china", "-o", "out.png", "--report", "out.json"]
-    command += ["--checkpoint", "run", "--size", "48", "--steps", "45", "--quiet"]
+    command += ["--checkpoint", "run", "--size", "48", "--steps", "30", "--quiet"]
     command += ["--optimizer", optimizer, "--device", "cpu"]
     command += ["--content-layers", "conv2_2", "--style-layers", "conv1_1,conv2_1"]
     with Forked(command, tmp_path, saving_always) as process:
