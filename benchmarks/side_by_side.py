@@ -32,8 +32,9 @@ def make_all(runs: Iterable[R], make: Callable[[R], dict[str, Any]], folder: Pat
     are, which has to be so for another size.
     """
     folder.mkdir(exist_ok=True)
+    kept = _kept(folder)
     for run in runs:
-        if run.name in _kept(folder):
+        if run.name in kept:
             continue
         row = folder / f"{run.name}.json"
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -82,7 +82,7 @@ def assert_same(whole: Evaluation, tiled: Evaluation, tolerance: float = 1e-5) -
 
 @given(
     st.tuples(st.integers(16, 700), st.integers(16, 700)),
-    st.integers(24, 800),
+    st.integers(1, 800),
     st.sampled_from(VGG.layers),
 )
 @example((40, 33), 1, "conv1_2")
@@ -90,6 +90,7 @@ def assert_same(whole: Evaluation, tiled: Evaluation, tolerance: float = 1e-5) -
 @settings(deadline=None, max_examples=100)
 def test_tiles_cover_a_picture_once(size: tuple[int, int], side: int, layer: str) -> None:
     stride = VGG.strides[layer]
+    assume(size[0] * size[1] < 10_000 * max(side, stride) ** 2)  # half a million tiles take long
     parts = tiles.cut(VGG, [layer, "conv1_1"], size, side)
     hits = torch.zeros(1, 1, *size, dtype=torch.int8)
     positions = torch.zeros(1, 1, *VGG.size(layer, size), dtype=torch.int8)

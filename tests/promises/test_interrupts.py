@@ -50,27 +50,32 @@ RHYTHMS: dict[str, tuple[list[signal.Signals], float, float]] = {
 }
 
 
+def ends_by(name: str, process: Forked | subprocess.Popen[bytes], folder: Path) -> None:
+    """It does as it should, when it gets the signals of that rhythm."""
+    signals, pause, moment = RHYTHMS[name]
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert b"step=1/100000" in said, said
+    time.sleep(moment)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(pause)
+    said = process.stderr.read()
+    assert process.wait(60) == 128 + signals[0], said
+    assert said == b"nst: interrupted; the picture so far is in out.png\n"
+    assert sorted(each.name for each in folder.iterdir()) == ["out.json", "out.png"]
+    assert nst.load_image(folder / "out.png").shape == (1, 3, 43, 64)
+
+
 @pytest.mark.parametrize("name", RHYTHMS)
 def test_the_first_signal_counts_and_the_picture_is_there(name: str, tmp_path: Path) -> None:
-    signals, pause, moment = RHYTHMS[name]
     with Forked(TRANSFER.split(), tmp_path, as_at_a_terminal) as process:
-        said = process.stderr.readline()
-        assert b"step=1/100000" in said, said
-        time.sleep(moment)
-        for number in signals:
-            process.send_signal(number)
-            time.sleep(pause)
-        said = process.stderr.read()
-        assert process.wait(60) == 128 + signals[0], said
-    assert said == b"nst: interrupted; the picture so far is in out.png\n"
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["out.json", "out.png"]
-    assert nst.load_image(tmp_path / "out.png").shape == (1, 3, 43, 64)
+        ends_by(name, process, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["held for long", "a terminal that is closed"])
 def test_signals_count_once_until_python_has_ended(name: str, tmp_path: Path) -> None:
     """In a process that nobody has prepared: they come while Python takes itself down, too."""
-    signals, pause, moment = RHYTHMS[name]
     with subprocess.Popen(
         [sys.executable, "-m", "nst_utils", *TRANSFER.split()],
         cwd=tmp_path,
@@ -79,16 +84,7 @@ def test_signals_count_once_until_python_has_ended(name: str, tmp_path: Path) ->
         stderr=subprocess.PIPE,
         preexec_fn=as_at_a_terminal,
     ) as process:
-        assert process.stderr is not None
-        assert b"step=1/100000" in process.stderr.readline()
-        time.sleep(moment)
-        for number in signals:
-            process.send_signal(number)
-            time.sleep(pause)
-        said = process.stderr.read()
-        process.wait(60)
-    assert process.returncode == 128 + signals[0], said
-    assert said == b"nst: interrupted; the picture so far is in out.png\n"
+        ends_by(name, process, tmp_path)
 
 
 @pytest.mark.parametrize("moment", [0, 0.2, 0.5])

@@ -18,7 +18,7 @@ def test_quick_mode_shrinks_and_says_so_once(
 ) -> None:
     monkeypatch.setenv("NST_QUICK", value)
     assert quick.is_quick()
-    assert [quick.quick_size(size) for size in (16, 96, 97, 512)] == [16, 64, 64, 64]
+    assert [quick.quick_size(size) for size in (16, 64, 65, 512)] == [16, 64, 64, 64]
     assert [quick.quick_steps(steps) for steps in (1, 6, 7, 300)] == [1, 6, 6, 6]
     out, err = capsys.readouterr()
     assert out == ""
