@@ -42,7 +42,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/mypy
+	$(BIN)/pyrefly check --min-severity error
 
 # The tests (not those in a browser) with the oldest of everything that pyproject.toml allows, in an
 # environment of their own. A floor of 1.2 is met by the newest 1.2.x.

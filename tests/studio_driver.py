@@ -43,8 +43,14 @@ class Driver:
     """A studio of 32 px and three steps, and what a reader can do with it."""
 
     def __init__(self, **settings: Any) -> None:
-        own = {"content": "chelsea", "style": "starry-night", "size": 32, "steps": 3}
-        self.studio = nst.studio(**{**own, "device": "cpu", **settings})
+        own: dict[str, Any] = {
+            "content": "chelsea",
+            "style": "starry-night",
+            "size": 32,
+            "steps": 3,
+        }
+        own |= {"device": "cpu", **settings}
+        self.studio = nst.studio(**own)
 
     def all(self, root: Any = None) -> Iterator[Any]:
         """Every widget, from the outside in."""

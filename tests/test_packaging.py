@@ -56,7 +56,7 @@ def test_conda_and_pip_install_the_same_packages() -> None:
 
 def test_every_file_names_the_same_oldest_python() -> None:
     floor = version(PROJECT["project"]["requires-python"])
-    assert version(PROJECT["tool"]["mypy"]["python_version"]) == floor
+    assert version(PROJECT["tool"]["pyrefly"]["python-version"]) == floor
     assert PROJECT["tool"]["ruff"]["target-version"] == f"py{floor[0]}{floor[1]}"
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert f"sys.version_info < {floor}" in makefile

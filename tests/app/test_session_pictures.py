@@ -34,7 +34,13 @@ def paint(net: nst.Network, content: Tensor, style: Tensor) -> Paint:
     def make(into: list[Result] | None = None, **settings: Any) -> Run:
         def run(callback: Callback) -> Result:
             layers = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"]}
-            given = {"net": net, "callback": callback, "progress": False, **layers, **settings}
+            given: dict[str, Any] = {
+                "net": net,
+                "callback": callback,
+                "progress": False,
+                **layers,
+                **settings,
+            }
             done = nst.transfer(content, style, **given)
             if into is not None:
                 into.append(done)
