@@ -125,6 +125,24 @@ def test_the_finished_picture_is_put_first_and_small_enough() -> None:
     assert Image.open(io.BytesIO(base64.b64decode(encoded))).size == (900, 300)
 
 
+def test_pictures_are_compressed_no_further_than_the_notebook_needs() -> None:
+    noise = Image.effect_noise((400, 400), 80).convert("RGB")
+    buffer = io.BytesIO()
+    noise.save(buffer, "JPEG", quality=render.QUALITIES[0])
+    shown = base64.b64encode(buffer.getvalue()).decode()
+    book = notebook("x")
+    book.cells[3].outputs = [new_output("display_data", data={"image/jpeg": shown})]
+    assert render.fit(book) == 85
+    assert book.cells[3].outputs[0].data["image/jpeg"] == shown
+    quality = render.fit(book, most=len(shown))  # smaller, since there is more in it than this
+    smaller = book.cells[3].outputs[0].data["image/jpeg"]
+    assert quality in render.QUALITIES[1:]
+    assert smaller == render.compressed(shown, quality)
+    assert Image.open(io.BytesIO(base64.b64decode(smaller))).size == (400, 400)
+    with pytest.raises(ValueError, match="fewer or smaller pictures"):
+        render.fit(book, most=1000)
+
+
 def test_a_notebook_is_run_and_written_whole_or_not_at_all(tmp_path: Path) -> None:
     show = "from IPython.display import display\ndisplay({'image/jpeg': '" + jpeg(8, 8)
     book = notebook("print(6 * 7)", show + "'}, raw=True)")
