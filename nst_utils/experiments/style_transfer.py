@@ -109,7 +109,7 @@ def transfer(
         preserve_color: keep the photograph's colors (see :mod:`nst_utils.images.color`):
             ``"luminance"`` paints in brightness only, ``"statistics"`` recolors the painting first.
         init: ``"noise"``, ``"content"``, ``"style"``, or a picture (1, 3, H, W) to start from.
-        exact: the paper's procedure to the letter, without
+        exact: all steps at full size with plain L-BFGS, as the paper has it: without
             :mod:`nst_utils.optimize.coarse_to_fine` (where all start from noise, first at smaller
             sizes; ``smaller_first`` still holds) and without :mod:`nst_utils.optimize.curvature`.
             The edge is the network's: ``padding="zeros"`` of :func:`nst_utils.vgg19`.
