@@ -63,7 +63,8 @@ def floors(arrows: Counter[tuple[str, str]], rooms: list[str]) -> list[list[str]
     level: dict[str, int] = {}
     for room in TopologicalSorter(below).static_order():
         level[room] = 1 + max((level[each] for each in below[room]), default=-1)
-    return [sorted(r for r in rooms if level[r] == n) for n in range(max(level.values()) + 1)]
+    house = [sorted(r for r in rooms if level[r] == n) for n in range(max(level.values()) + 1)]
+    return [house[0][::-1], *house[1:]]  # losses on the right, so that all arrows are upright
 
 
 def walk() -> tuple[list[str], list[str]]:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
     from nst_utils.plots.figures import plot_history, plot_table, show
     from nst_utils.plots.film import Film
     from nst_utils.plots.style_match import GramPair, compare_styles, plot_grams
+    from nst_utils.teaching.checker import check
 
 __version__ = "0.1.0"
 
@@ -61,6 +62,7 @@ __all__ = [
     "Session",
     "Step",
     "Weighting",
+    "check",
     "compare_styles",
     "content_loss",
     "content_loss_gradient",
@@ -114,6 +116,7 @@ _HOMES = {
     "Session": "nst_utils.app.sessions",
     "Step": "nst_utils.optimize.results",
     "Weighting": "nst_utils.objective.rows",
+    "check": "nst_utils.teaching.checker",
     "compare_styles": "nst_utils.plots.style_match",
     "content_loss": "nst_utils.losses",
     "content_loss_gradient": "nst_utils.losses",
