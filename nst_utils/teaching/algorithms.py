@@ -97,11 +97,12 @@ TOTAL_LOSS = Quantity(
             lambda c, s, alpha, beta: alpha / beta * c + s
         ),
         "beta is missing": lambda c, s, alpha, beta: alpha * c + s,
+        "alpha is missing": lambda c, s, alpha, beta: c + beta * s,
         "it adds up the whole batch; each picture must get a value of its own": (
             lambda c, s, alpha, beta: (alpha * c + beta * s).sum()
         ),
     },
-    differentiable=True,
+    followed=2,
 )
 
 SUM_TO_MEAN = Quantity(
@@ -129,11 +130,14 @@ NORMALIZE = Quantity(
     right=_normalize,
     cases=_normalize_cases,
     mistakes={
-        "the bias is left as it was; it is divided by the filter's mean, too": (
+        "the bias is left as it was; it must be divided by the filter's mean, too": (
             lambda w, b, before, own: (_normalize(w, b, before, own)[0], b)
         ),
-        "the means of the layer before are missing: what comes in is smaller by them now, so the "
-        "weights must be larger": lambda w, b, before, own: (w / own.view(-1, 1, 1, 1), b / own),
+        "the means of the layer before are missing: what comes in has been divided by them, so the "
+        "weights must be multiplied by them": lambda w, b, before, own: (
+            w / own.view(-1, 1, 1, 1),
+            b / own,
+        ),
         "it divides by the means of the layer before; multiply by them": (
             lambda w, b, before, own: (
                 w / before.view(1, -1, 1, 1) / own.view(-1, 1, 1, 1),
@@ -144,7 +148,7 @@ NORMALIZE = Quantity(
             w * before.view(1, -1, 1, 1) * own.view(-1, 1, 1, 1),
             b * own,
         ),
-        "nothing has changed": lambda w, b, before, own: (w, b),
+        "it returns weight and bias unchanged": lambda w, b, before, own: (w, b),
     },
 )
 
@@ -180,9 +184,8 @@ TWO_LOOPS = Quantity(
         "the scaling is taken from the oldest pair; take the newest": lambda g, s, y: (
             _two_loops_with(g, s, y, newest=0, order=1)
         ),
-        "the loops run the wrong way round: first from the newest pair to the oldest, then back": (
-            lambda g, s, y: _two_loops_with(g, s, y, newest=-1, order=-1)
-        ),
+        "the loops run the wrong way round; they should run from the newest pair to the oldest, "
+        "then back": (lambda g, s, y: _two_loops_with(g, s, y, newest=-1, order=-1)),
         "it is the steepest descent, without any memory": lambda g, s, y: -g,
     },
 )

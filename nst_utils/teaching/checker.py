@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,16 +11,19 @@ from torch import Tensor
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line, tell
 from nst_utils.teaching.algorithms import ALGORITHMS
+from nst_utils.teaching.calling import WrongAnswerError, call, call_followed, undisturbed
 from nst_utils.teaching.equations import EQUATIONS
 from nst_utils.teaching.quantity import Answer, Case, Quantity
 
 QUANTITIES: dict[str, Quantity] = EQUATIONS | ALGORITHMS
 SEED = 0
 RELATIVE_ERROR = 1e-4  # of the largest value; the inputs are float32
+CUT_OFF = (
+    "the numbers are right, but no gradient can flow back through them; leave out .item(), "
+    ".detach(), float(), torch.tensor(...), torch.no_grad, out= and NumPy"
+)
 
-
-class _WrongAnswerError(Exception):
-    """What is wrong, as the sentence says it."""
+Tensors = list[Tensor]
 
 
 def check(quantity: str, answer: Callable[..., Any]) -> bool:
@@ -40,18 +42,19 @@ def check(quantity: str, answer: Callable[..., Any]) -> bool:
             ``gram_matrix``, ``style_loss``, ``style_loss_gradient``, ``total_loss``,
             ``sum_to_mean``, ``normalize``, ``gradient_step`` or ``two_loops``. What each is called
             with is said where the answer cannot be called so.
-        answer: the function. It is given tensors of its own and may do anything with them.
+        answer: the function. It gets copies, which it must leave as they are.
 
     Returns:
-        Whether it is right. A wrong answer never raises.
+        Whether it is right. A wrong answer never raises; one that never ends is not ended.
 
     Raises:
         ValueError: there is no such quantity.
     """
     asked = QUANTITIES[checks.one_of("quantity", quantity, [*QUANTITIES])]
     try:
-        count = _examine(asked, answer)
-    except _WrongAnswerError as wrong:
+        with undisturbed():
+            count = _examine(asked, answer)
+    except WrongAnswerError as wrong:
         tell(f"{quantity}: not yet; {wrong}.")
         return False
     tell(f"{quantity}: right, in {count} cases.")
@@ -59,84 +62,56 @@ def check(quantity: str, answer: Callable[..., Any]) -> bool:
 
 
 def _examine(asked: Quantity, answer: Answer) -> int:
-    """Try all cases; how many, or :class:`_WrongAnswerError`."""
+    """Try all cases; how many, or :class:`WrongAnswerError`."""
     if not callable(answer):
-        raise _WrongAnswerError(
+        raise WrongAnswerError(
             f"give the function itself, not {type(answer).__name__}: {asked.call}"
         )
     cases = asked.cases(torch.Generator().manual_seed(SEED))
-    given = [_called(asked, answer, case) for case in cases]
-    wanted = [asked.right(*case) for case in cases]
-    for sentence, mistake in asked.mistakes.items():
-        made = [mistake(*case) for case in cases]
-        if _all_alike(given, made) and not _all_alike(given, wanted):
-            raise _WrongAnswerError(sentence)
-    for case, one, other in zip(cases, given, wanted, strict=True):
-        _compare(case, one, other)
-    if asked.differentiable:
-        _let_gradient_flow(asked, answer, cases[0])
+    given = [call(asked, answer, case) for case in cases]
+    wanted = [_listed(asked.right(*case)) for case in cases]
+    if not all(map(_all_alike, given, wanted)):
+        _find_mistake(asked, cases, given)
+        _find_factor(given, wanted)
+    for case, mine, right in zip(cases, given, wanted, strict=True):
+        _compare(case, mine, right)
+    if asked.followed:
+        _follow_gradient(asked, answer, cases[0])
     if torch.cuda.is_available():
-        _compare_devices(asked, answer, cases[0])
+        there = tuple(each.cuda() if isinstance(each, Tensor) else each for each in cases[0])
+        _compare(there, call(asked, answer, there), _listed(asked.right(*there)))
     return len(cases)
 
 
-def _called(asked: Quantity, answer: Answer, case: Case) -> Any:
-    """What the answer gives, if it is a number or tensors; its arguments must stay as they were."""
-    arguments = tuple(each.clone() if isinstance(each, Tensor) else each for each in case)
-    try:
-        result = answer(*arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # of a wrong answer, whatever it may be, SystemExit included
-        raise _WrongAnswerError(_what_was_raised(asked, answer, error)) from None
-    for number, (before, after) in enumerate(zip(case, arguments, strict=True), 1):
-        if isinstance(before, Tensor) and not torch.equal(before, after):
-            raise _WrongAnswerError(
-                f"it changes its argument number {number} in place (as x -= 1 or x.sub_(1) do); "
-                "compute a new tensor, x - 1, and leave what you were given as it is"
-            )
-    result = _of_known_type(asked, result)
-    devices = {each.device for each in arguments if isinstance(each, Tensor)}
-    for each in _parts(result) if devices else ():
-        if each.device not in devices:
-            raise _WrongAnswerError(f"it gives a tensor on {each.device}, not where its input is")
-    return result
+def _listed(result: Any) -> Tensors:
+    return [torch.as_tensor(part) for part in (result if isinstance(result, tuple) else (result,))]
 
 
-def _what_was_raised(asked: Quantity, answer: Answer, error: BaseException) -> str:
-    """One sentence for an error in the answer, with its line where that is known."""
-    if isinstance(error, NotImplementedError):
-        return f"nothing is there yet: {asked.call}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)[1:]]
-    code = getattr(answer, "__code__", None)
-    what = f"{type(error).__name__}: {one_line(error).rstrip('.')}"
-    if not lines or code is None:
-        return f"it cannot be called so ({what}); it should be {asked.call}"
-    line = lines[0] - code.co_firstlineno + 1 if lines[0] else 1
-    return f"it stops in line {line} with {what}; it should be {asked.call}"
+def _find_mistake(asked: Quantity, cases: list[Case], given: list[Tensors]) -> None:
+    for sentence, mistake in asked.mistakes.items():
+        made = [_listed(mistake(*case)) for case in cases]
+        if all(map(_all_alike, given, made)):
+            raise WrongAnswerError(sentence)
 
 
-def _of_known_type(asked: Quantity, result: Any) -> Any:
-    """A number, a tensor or a tuple of tensors, as asked for."""
-    if result is None or result is Ellipsis:
-        raise _WrongAnswerError(
-            f"it gives nothing back; is there a return? It should be {asked.call}"
+def _find_factor(given: list[Tensors], wanted: list[Tensors]) -> None:
+    """One factor in all cases, and 0 where 0 is right."""
+    mine, right = ([part for parts in each for part in parts] for each in (given, wanted))
+    if len(mine) != len(right) or not all(map(_fits, mine, right)):
+        return
+    one, other = (torch.cat([_plain(part).flatten() for part in each]) for each in (mine, right))
+    there = other.abs() > 1e-6 * other.abs().max()
+    factors = one[there] / other[there]
+    factor = factors.median()
+    alike = (factors - factor).abs().max() <= RELATIVE_ERROR * factor.abs()
+    if len(factors) > 1 and alike and factor != 0 and not one[~there].any():
+        raise WrongAnswerError(
+            f"each value is {factor.item():.6g} times what it should be; look for a factor"
         )
-    if type(result).__module__.partition(".")[0] == "numpy":
-        raise _WrongAnswerError(
-            "it gives NumPy's numbers back; stay with torch, or no gradient can flow"
-        )
-    parts = result if isinstance(result, tuple | list) else (result,)
-    if not all(isinstance(part, Tensor | int | float) for part in parts):
-        kinds = ", ".join(type(part).__name__ for part in parts)
-        raise _WrongAnswerError(f"it gives {kinds} back; it should be {asked.call}")
-    return result
 
 
-def _parts(result: Any) -> list[Tensor]:
-    """Tensors of what may be a number, a tensor or some of them."""
-    parts = result if isinstance(result, tuple | list) else (result,)
-    return [torch.as_tensor(part) for part in parts]
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().double().cpu()
 
 
 def _fits(given: Tensor, wanted: Tensor) -> bool:
@@ -145,93 +120,85 @@ def _fits(given: Tensor, wanted: Tensor) -> bool:
     return given.shape == wanted.shape or (single and given.shape == wanted.shape[1:])
 
 
-def _alike(given: Tensor, wanted: Tensor) -> bool:
-    """Equal in shape and, up to rounding, in values."""
-    if not _fits(given, wanted):
-        return False
-    wanted = wanted.double().cpu()
-    given = given.detach().double().cpu().view_as(wanted)
+def _wrong(given: Tensor, wanted: Tensor) -> Tensor:
+    """Where two tensors of one shape differ by more than rounding, or one is NaN."""
+    wanted = _plain(wanted)
     error = RELATIVE_ERROR * max(wanted.abs().max().item(), 1e-30)
-    return bool(((given - wanted).abs() <= error).all())  # not where it is NaN
+    return ~((_plain(given).view_as(wanted) - wanted).abs() <= error)
 
 
-def _all_alike(given: Iterable[Any], wanted: Iterable[Any]) -> bool:
-    for one, other in zip(given, wanted, strict=True):
-        mine, theirs = _parts(one), _parts(other)
-        if len(mine) != len(theirs) or not all(map(_alike, mine, theirs)):
-            return False
-    return True
+def _alike(given: Tensor, wanted: Tensor) -> bool:
+    return _fits(given, wanted) and not bool(_wrong(given, wanted).any())
 
 
-def _compare(case: Case, given: Any, wanted: Any) -> None:
+def _all_alike(given: Tensors, wanted: Tensors) -> bool:
+    return len(given) == len(wanted) and all(map(_alike, given, wanted))
+
+
+def _compare(case: Case, given: Tensors, wanted: Tensors) -> None:
     """Find words for what differs, from the coarse to the fine."""
-    mine, theirs = _parts(given), _parts(wanted)
-    if len(mine) != len(theirs):
-        raise _WrongAnswerError(f"it gives {len(mine)} things back, not {len(theirs)}")
-    given_tensors = [each for each in case if isinstance(each, Tensor)]
-    for one, other in zip(mine, theirs, strict=True):
+    if len(given) != len(wanted):
+        raise WrongAnswerError(f"it gives {len(given)} tensors back, not {len(wanted)}")
+    inputs = [each for each in case if isinstance(each, Tensor)]
+    shapes = ", ".join(str(tuple(each.shape)) for each in inputs)
+    what = f"arguments of the shapes {shapes}" if inputs else f"the arguments {case}"
+    for number, (one, other) in enumerate(zip(given, wanted, strict=True), 1):
+        it = "it" if len(wanted) == 1 else f"number {number} of the results"
         if not _fits(one, other):
-            raise _WrongAnswerError(
-                f"for {_shapes(given_tensors)} it gives the shape {_shape(one)}, not "
-                f"{_shape(other)}"
+            raise WrongAnswerError(
+                f"for {what} {it} has the shape {tuple(one.shape)}, not {tuple(other.shape)}"
             )
-        if given_tensors and one.dtype != given_tensors[0].dtype:
-            raise _WrongAnswerError(
-                f"it gives {one.dtype}, not {given_tensors[0].dtype} as its arguments"
-            )
-        if not torch.isfinite(one).all():
-            raise _WrongAnswerError("it gives NaN or infinity")
+        if inputs and one.dtype != inputs[0].dtype:
+            raise WrongAnswerError(f"{it} has the type {one.dtype}, its input {inputs[0].dtype}")
+        if not torch.isfinite(_plain(one)).all():
+            raise WrongAnswerError(f"for {what} {it} is NaN or infinite")
         if not _alike(one, other):
-            raise _WrongAnswerError(_difference(one, other))
+            raise WrongAnswerError(f"for {what} {_difference(it, one, other)}")
 
 
-def _shape(tensor: Tensor) -> str:
-    return str(tuple(tensor.shape))
-
-
-def _shapes(tensors: list[Tensor]) -> str:
-    return "arguments of the shapes " + ", ".join(map(_shape, tensors))
-
-
-def _difference(one: Tensor, other: Tensor) -> str:
-    """Which numbers differ; by which factor, if all of them do by the same."""
-    one, other = (each.detach().flatten().double().cpu() for each in (one, other))
-    there = other.abs() > 1e-6 * other.abs().max()
-    factors = one[there] / other[there]
-    if len(factors) and (factors - factors[0]).abs().max() < RELATIVE_ERROR * factors[0].abs():
-        return f"each value is {factors[0].item():.6g} times what it should be; look for a factor"
-    worst = int((one - other).abs().argmax())
-    count = int((~torch.isclose(one, other, rtol=RELATIVE_ERROR, atol=1e-9)).sum())
+def _difference(it: str, one: Tensor, other: Tensor) -> str:
+    """Which numbers differ."""
+    wrong = _wrong(one, other)
+    one, other = _plain(one).view_as(other), _plain(other)
+    if other.numel() == 1:
+        return f"{it} is {one.item():.6g} and should be {other.item():.6g}"
+    worst = int(torch.where(wrong, (one - other).abs(), -1.0).argmax())
+    index = [int(each) for each in torch.unravel_index(torch.tensor(worst), other.shape)]
     return (
-        f"{count} of {len(one)} values are wrong; number {worst + 1} is {one[worst].item():.6g} "
-        f"and should be {other[worst].item():.6g}"
+        f"{int(wrong.sum())} of {other.numel()} values are wrong; at {index} {it} is "
+        f"{one.flatten()[worst].item():.6g} and should be {other.flatten()[worst].item():.6g}"
     )
 
 
-def _let_gradient_flow(asked: Quantity, answer: Answer, case: Case) -> None:
+def _follow_gradient(asked: Quantity, answer: Answer, case: Case) -> None:
     """The picture is found by following this gradient back, so it must be there, and right."""
-    leaves = [each.clone().requires_grad_() if torch.is_tensor(each) else each for each in case]
-    expected = [each.clone().requires_grad_() if torch.is_tensor(each) else each for each in case]
-    try:
-        result = torch.as_tensor(answer(*leaves))
-    except Exception:  # as .numpy() raises it; without gradients there was none
-        result = torch.zeros(())
+    mine, right = (
+        [each.clone().requires_grad_() if isinstance(each, Tensor) else each for each in case]
+        for _ in range(2)
+    )
+    with torch.enable_grad():
+        result = call_followed(asked, answer, tuple(mine))
     if not result.requires_grad:
-        raise _WrongAnswerError(
-            "the numbers are right, but no gradient can flow back through them; leave out "
-            ".item(), .detach(), float(), torch.tensor(...) and NumPy"
-        )
-    (mine,) = torch.autograd.grad(result.sum(), leaves[:1], allow_unused=True)
-    (right,) = torch.autograd.grad(asked.right(*expected).sum(), expected[:1])
-    if mine is None or (mine - right).abs().max() > 1e-3 * right.abs().max():
-        raise _WrongAnswerError(
-            "the numbers are right, but their gradient is not; is a part of it detached?"
-        )
-
-
-def _compare_devices(asked: Quantity, answer: Answer, case: Case) -> None:
-    """On a GPU, where there is one: a tensor made on the processor does not go with those there."""
-    there = tuple(each.cuda() if isinstance(each, Tensor) else each for each in case)
-    result = _called(asked, answer, there)
-    if any(isinstance(each, Tensor) for each in there):
-        _compare(there, result, asked.right(*there))
+        raise WrongAnswerError(CUT_OFF)
+    count = asked.followed
+    try:
+        found = torch.autograd.grad(result.sum(), mine[:count], allow_unused=True)
+    except Exception as error:  # as autograd does where a tensor that it needs was changed
+        raise WrongAnswerError(
+            "the numbers are right, but their gradient cannot be computed "
+            f"({one_line(error).rstrip('.')})"
+        ) from None
+    expected = torch.autograd.grad(asked.right(*right).sum(), right[:count])
+    for one, other, at in zip(found, expected, case, strict=False):
+        if one is None:
+            raise WrongAnswerError(CUT_OFF)
+        if not torch.isfinite(one).all():
+            raise WrongAnswerError(
+                "the numbers are right, but their gradient is NaN in places; a square root or a "
+                "division has none at 0"
+            )
+        if bool((_wrong(one, other) & (at > 0)).any()):  # at the kink of a ReLU it is a choice
+            raise WrongAnswerError(
+                "the numbers are right, but their gradient is not; a part of it seems to be "
+                "detached"
+            )

@@ -13,14 +13,17 @@ from torch import Generator, Tensor
 from nst_utils import losses
 from nst_utils.teaching.quantity import Answer, Case, Quantity
 
+# No 2 and no 4, so that no size can stand where equation 4 has a number.
+SHAPES = ((1, 3, 5, 7), (1, 5, 3, 6), (2, 6, 7, 3))
 
-def _responses(batch: int, random: Generator) -> Tensor:
-    """(B, 3, 2, 4) as after a ReLU: about a third of them are zero."""
-    return torch.randn(batch, 3, 2, 4, generator=random).add(0.4).relu()
+
+def _responses(shape: tuple[int, ...], random: Generator) -> Tensor:
+    """(B, N, H, W) as after a ReLU: about a third of them are zero."""
+    return torch.randn(shape, generator=random).add(0.4).relu()
 
 
 def _two_responses(random: Generator) -> list[Case]:
-    return [(_responses(b, random), _responses(b, random)) for b in (1, 1, 2)]
+    return [(_responses(shape, random), _responses(shape, random)) for shape in SHAPES]
 
 
 def _with_gram(random: Generator) -> list[Case]:
@@ -81,10 +84,15 @@ CONTENT_LOSS = Quantity(
         "it takes the square root of the sum; equation 1 does not": lambda F, P: (
             (F - P).square().sum((1, 2, 3)).sqrt()
         ),
+        "it adds up absolute values, where equation 1 has half of the squares": lambda F, P: (
+            (F - P).abs().sum((1, 2, 3))
+        ),
+        "it is the mean over everything, as mse_loss takes it; equation 1 is half of the sum, one "
+        "for each picture": lambda F, P: (F - P).square().mean(),
         "it adds up the differences without squaring them": lambda F, P: (F - P).sum((1, 2, 3)) / 2,
         SUMMED_OVER_BATCH: _over_all(_content_sum),
     },
-    differentiable=True,
+    followed=1,
 )
 
 CONTENT_LOSS_MEAN = Quantity(
@@ -105,7 +113,7 @@ CONTENT_LOSS_MEAN = Quantity(
         ),
         SUMMED_OVER_BATCH: _over_all(losses.content_loss),
     },
-    differentiable=True,
+    followed=1,
 )
 
 CONTENT_LOSS_GRADIENT = Quantity(
@@ -114,12 +122,15 @@ CONTENT_LOSS_GRADIENT = Quantity(
     cases=_two_responses,
     mistakes={
         RELU_IS_CLOSED: lambda F, P: F - P,
-        "the sign is turned round: P - F points away from the photograph": lambda F, P: (
-            -_content_gradient(F, P)
+        "the sign is the wrong way round; it is F - P": lambda F, P: -_content_gradient(F, P),
+        "the sign is the wrong way round (F - P), and the zeros of the ReLU are missing": (
+            lambda F, P: P - F
         ),
-        "there is a 2 too much; it cancels against the 1/2 of equation 1": lambda F, P: (
+        "there is an extra factor of 2; it cancels against the 1/2 of equation 1": lambda F, P: (
             2 * _content_gradient(F, P)
         ),
+        "there is an extra factor of 2, which cancels against the 1/2 of equation 1; and where F "
+        "is 0 the gradient is 0": lambda F, P: 2 * (F - P),
         "it is 0 where P is 0; equation 2 asks about F": lambda F, P: torch.where(
             P > 0, F - P, 0 * F
         ),
@@ -132,7 +143,7 @@ CONTENT_LOSS_GRADIENT = Quantity(
 GRAM_MATRIX = Quantity(
     call="gram_matrix(F), F (B, N, H, W) -> (B, N, N): equation 3",
     right=losses.gram_matrix,
-    cases=lambda random: [(_responses(b, random),) for b in (1, 1, 2)],
+    cases=lambda random: [(_responses(shape, random),) for shape in SHAPES],
     mistakes={
         "it multiplies positions with each other (M x M); the rows must be filters: F times its "
         "transpose, not the other way round": lambda F: _flat(F).transpose(1, 2) @ _flat(F),
@@ -152,9 +163,18 @@ GRAM_MATRIX = Quantity(
         "it has only the diagonal, each filter with itself; all pairs are asked for": lambda F: (
             torch.diag_embed(_flat(F).square().sum(2))
         ),
-        SUMMED_OVER_BATCH: lambda F: losses.gram_matrix(F).sum(0),
+        "it multiplies the filters of one picture with those of the other in the batch; each "
+        "picture has a Gram matrix of its own": lambda F: (
+            F.flatten(0, 1).flatten(1) @ F.flatten(0, 1).flatten(1).T
+        ),
+        "it divides by B N M and mixes the pictures of a batch, as PyTorch's tutorial does; "
+        "equation 3 divides by nothing, and each picture has a matrix of its own": lambda F: (
+            F.flatten(0, 1).flatten(1) @ F.flatten(0, 1).flatten(1).T / F.numel()
+        ),
+        "it adds up the whole batch; each picture must get a matrix of its own, so sum over "
+        "positions only": lambda F: losses.gram_matrix(F).sum(0),
     },
-    differentiable=True,
+    followed=1,
 )
 
 STYLE_LOSS = Quantity(
@@ -178,7 +198,7 @@ STYLE_LOSS = Quantity(
         ),
         SUMMED_OVER_BATCH: _over_all(_style),
     },
-    differentiable=True,
+    followed=1,
 )
 
 STYLE_LOSS_GRADIENT = Quantity(
@@ -187,10 +207,12 @@ STYLE_LOSS_GRADIENT = Quantity(
     cases=_with_gram,
     mistakes={
         RELU_IS_CLOSED: _style_gradient_unclosed,
-        "the sign is turned round; it is G - A": lambda F, A: -losses.style_loss_gradient(F, A),
-        "there is a 4 left in the divisor; two come from the square, two from G, which holds F "
-        "twice": lambda F, A: losses.style_loss_gradient(F, A) / 4,
-        "there is a 2 too much in the divisor; G holds F twice": lambda F, A: (
+        "the sign is the wrong way round; it is G - A": lambda F, A: (
+            -losses.style_loss_gradient(F, A)
+        ),
+        "there is a 4 left in the divisor; one 2 comes from the square, another from G, which "
+        "holds F twice": lambda F, A: losses.style_loss_gradient(F, A) / 4,
+        "there is an extra 2 in the divisor; G holds F twice": lambda F, A: (
             losses.style_loss_gradient(F, A) / 2
         ),
         "it divides by M, where equation 6 has M^2": lambda F, A: (

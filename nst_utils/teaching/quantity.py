@@ -21,11 +21,11 @@ class Quantity:
         right: the answer.
         cases: from a generator of random numbers, one tuple of arguments a case.
         mistakes: wrong answers, each under the sentence for whoever gives it.
-        differentiable: whether a gradient must be able to flow through it.
+        followed: how many of its arguments, from the first, a gradient must find its way back to.
     """
 
     call: str
     right: Answer
     cases: Callable[[Generator], list[Case]]
     mistakes: Mapping[str, Answer]
-    differentiable: bool = False
+    followed: int = 0

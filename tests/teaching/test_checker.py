@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.losses import content_loss, gram_matrix, style_loss_gradient
+from nst_utils.losses import content_loss, gram_matrix, style_loss_gradient, total_loss
 from nst_utils.teaching.checker import QUANTITIES, SEED
 from nst_utils.teaching.quantity import Case
 
@@ -49,7 +50,7 @@ def cases(quantity: str) -> list[Case]:
 def content_in_a_loop(F: Tensor, P: Tensor) -> Tensor:
     values = []
     for one, other in zip(F, P, strict=True):
-        total = torch.zeros(())
+        total = F.new_zeros(())
         for i in range(one.shape[0]):
             total = total + ((one[i] - other[i]) ** 2).sum()
         values.append(0.5 * total)
@@ -57,7 +58,7 @@ def content_in_a_loop(F: Tensor, P: Tensor) -> Tensor:
 
 
 def gram_in_loops(F: Tensor) -> Tensor:
-    G = torch.zeros(len(F), F.shape[1], F.shape[1])
+    G = F.new_zeros(len(F), F.shape[1], F.shape[1])
     for b, i, j in itertools.product(range(len(F)), range(F.shape[1]), range(F.shape[1])):
         G[b, i, j] = (F[b, i] * F[b, j]).sum()
     return G
@@ -79,10 +80,10 @@ def style_of_one(F: Tensor, A: Tensor) -> Tensor:
 def two_loops_by_matrices(gradient: Tensor, s: Tensor, y: Tensor) -> Tensor:
     """The BFGS update itself, applied pair by pair to a whole matrix."""
     n = len(gradient)
-    H = torch.eye(n) * (s[-1] @ y[-1]) / (y[-1] @ y[-1])
+    H = torch.eye(n, device=s.device) * (s[-1] @ y[-1]) / (y[-1] @ y[-1])
     for step, change in zip(s, y, strict=True):
         rho = 1 / (step @ change)
-        V = torch.eye(n) - rho * torch.outer(change, step)
+        V = torch.eye(n, device=s.device) - rho * torch.outer(change, step)
         H = V.T @ H @ V + rho * torch.outer(step, step)
     return -H @ gradient
 
@@ -156,18 +157,30 @@ GENERAL: dict[str, tuple[str, Any, str]] = {
     "dots": ("gram_matrix", lambda F: ..., "is there a return?"),
     "no function": ("gram_matrix", 3, "give the function itself, not int"),
     "too few arguments": ("content_loss", lambda F: F, "it cannot be called so (TypeError"),
-    "an error inside": ("gram_matrix", stops, "it stops in line 3 with RuntimeError"),
+    "an error inside": (
+        "gram_matrix",
+        stops,
+        "it stops at return features @ features  # (B, N, M) times (B, N, M) with RuntimeError",
+    ),
     "it leaves Python": ("gram_matrix", lambda F: leaves(), "SystemExit: 3"),
     "recursion": ("gram_matrix", lambda F: GENERAL["recursion"][1](F), "RecursionError"),
     "text": ("content_loss", lambda F, P: "0.5", "it gives str back"),
     "NumPy": ("content_loss", lambda F, P: ((F - P).numpy() ** 2).sum((1, 2, 3)) / 2, "NumPy"),
     "in place": ("content_loss", in_place, "argument number 1 in place"),
-    "another shape": ("gram_matrix", lambda F: F, "it gives the shape (1, 3, 2, 4), not (1, 3, 3)"),
-    "double": ("content_loss", lambda F, P: content_sum(F, P).double(), "torch.float64, not"),
+    "another shape": ("gram_matrix", lambda F: F, "it has the shape (1, 3, 5, 7), not (1, 3, 3)"),
+    "double": (
+        "content_loss",
+        lambda F, P: content_sum(F, P).double(),
+        "it has the type torch.float64, its input torch.float32",
+    ),
     "another device": ("gram_matrix", lambda F: gram_matrix(F).to("meta"), "on meta, not where"),
-    "NaN": ("gradient_step", lambda x, g, rate: x * float("nan"), "NaN or infinity"),
+    "NaN": ("gradient_step", lambda x, g, rate: x * float("nan"), "it is NaN or infinite"),
     "a factor": ("gram_matrix", lambda F: 7 * gram_matrix(F), "each value is 7 times what"),
-    "one value": ("gradient_step", lambda x, g, rate: spoiled(x - rate * g), "1 of 60 values are"),
+    "one value": (
+        "gradient_step",
+        lambda x, g, rate: spoiled(x - rate * g),
+        "1 of 60 values are wrong; at [0, 0, 0, 0] it is",
+    ),
     "NumPy inside": (
         "content_loss",
         lambda F, P: torch.from_numpy(((F - P).numpy() ** 2).sum((1, 2, 3)) / 2),
@@ -182,7 +195,7 @@ GENERAL: dict[str, tuple[str, Any, str]] = {
     "the wrong half detached": (
         "content_loss",
         lambda F, P: content_sum(F.detach(), P),
-        "but their gradient is not",
+        "no gradient can flow",
     ),
     "half detached": (
         "gram_matrix",
@@ -192,12 +205,12 @@ GENERAL: dict[str, tuple[str, Any, str]] = {
     "too many": (
         "normalize",
         lambda w, b, before, own: (w, b, own),
-        "it gives 3 things back, not 2",
+        "it gives 3 tensors back, not 2",
     ),
     "by another name": (
         "style_loss_gradient",
         lambda F, A: style_loss_gradient(F, A).flatten(2),
-        "it gives the shape",
+        "it has the shape",
     ),
 }
 
@@ -218,8 +231,131 @@ def test_whatever_is_wrong_there_is_a_sentence(case: str, wrong: Say) -> None:
     assert sentence in wrong(quantity, answer)
 
 
-def test_numpy_numbers_are_told_from_tensors(wrong: Say) -> None:
-    assert "NumPy" in wrong("sum_to_mean", lambda ratio, N, M: np.float64(ratio * N * M))
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even that")
+
+
+def silent(F: Tensor) -> Tensor:
+    raise SilentError
+
+
+def changed_underway(F: Tensor, P: Tensor) -> Tensor:
+    difference = F - P
+    squares = difference**2
+    difference *= 0
+    return squares.sum((1, 2, 3)) / 2
+
+
+def leaves_later() -> Callable[[Tensor], Tensor]:
+    calls: list[int] = []
+
+    def gram(F: Tensor) -> Tensor:
+        calls.append(1)
+        if len(calls) > 3:
+            sys.exit(1)
+        return gram_matrix(F)
+
+    return gram
+
+
+# Each of these once raised, passed, or was told something untrue.
+FOUND_BY_ATTACK: dict[str, tuple[str, Any, str]] = {
+    "absolute values": (
+        "content_loss",
+        lambda F, P: (F - P).abs().sum((1, 2, 3)),
+        "it adds up absolute values, where equation 1 has half of the squares",
+    ),
+    "a sum for a product": ("sum_to_mean", lambda r, N, M: r + N * M, "it is 344064 and should be"),
+    "M twice": (
+        "sum_to_mean",
+        lambda r, N, M: r * N * M * M,
+        "it is 23121.1 and should be 34.4064",
+    ),
+    "another weight": (
+        "total_loss",
+        lambda c, s, a, b: a * c + (1 - a) * s,
+        "of 2 values are wrong",
+    ),
+    "half the bias": (
+        "normalize",
+        lambda w, b, before, own: (
+            w * before.view(1, -1, 1, 1) / own.view(-1, 1, 1, 1),
+            b / own.square(),
+        ),
+        "number 2 of the results",
+    ),
+    "style cut off": (
+        "total_loss",
+        lambda c, s, a, b: a * c + b * s.detach(),
+        "no gradient can flow",
+    ),
+    "a root in between": (
+        "content_loss",
+        lambda F, P: ((F - P) ** 2).sqrt().pow(2).sum((1, 2, 3)) / 2,
+        "a square root or a division has none at 0",
+    ),
+    "a height for the 2": (
+        "content_loss",
+        lambda F, P: (F - P).square().sum((1, 2, 3)) / F.shape[2],
+        "it is",
+    ),
+    "changed under way": ("content_loss", changed_underway, "their gradient cannot be computed"),
+    "too large": ("sum_to_mean", lambda ratio, N, M: N**M, "too large"),
+    "sparse": ("gram_matrix", lambda F: gram_matrix(F).to_sparse(), "sparse"),
+    "complex": ("sum_to_mean", lambda r, N, M: torch.tensor(complex(r * N * M, 5)), "complex"),
+    "meta": ("sum_to_mean", lambda r, N, M: torch.tensor(r, device="meta"), "on meta"),
+    "silent": ("gram_matrix", silent, "it stops at raise SilentError with SilentError"),
+    "leaves later": ("gram_matrix", leaves_later(), "no gradient can flow"),
+    "a list": (
+        "gram_matrix",
+        lambda F: [gram_matrix(each[None])[0] for each in F],
+        "it gives a list of 1 back, not a tensor; torch.stack",
+    ),
+    "NumPy for a tensor": ("gram_matrix", lambda F: gram_matrix(F).numpy(), "NumPy"),
+    "a mean of means": ("content_loss_mean", lambda F, P: (F - P).square().mean() / 2, "own"),
+}
+
+
+@pytest.mark.parametrize("case", FOUND_BY_ATTACK)
+def test_what_once_slipped_through_has_its_sentence(case: str, wrong: Say) -> None:
+    quantity, answer, sentence = FOUND_BY_ATTACK[case]
+    assert sentence in wrong(quantity, answer)
+
+
+class WithoutGradients(torch.nn.Module):
+    def forward(self, F: Tensor) -> Tensor:
+        return torch.func.vmap(lambda one: one.flatten(1) @ one.flatten(1).T)(F)
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_it_does_not_matter_where_it_is_asked(around: Any) -> None:
+    with around():
+        assert nst.check("content_loss", content_in_a_loop)
+        assert nst.check("gram_matrix", WithoutGradients())
+
+
+def test_what_an_answer_sets_is_set_back(wrong: Say) -> None:
+    def spoils(F: Tensor) -> Tensor:
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        return gram_matrix(F)
+
+    wrong("gram_matrix", spoils)
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
+    assert nst.check("gram_matrix", gram_matrix)
+
+
+def test_more_ways_of_being_right() -> None:
+    buffer = torch.empty(1, 3, 4, 5)
+    step = partial(lambda scale, x, gradient, rate: x - scale * rate * gradient, 1)
+    assert nst.check("gradient_step", step)
+    assert nst.check("gradient_step", lambda x, g, rate: torch.sub(x, rate * g, out=buffer))
+    assert nst.check("total_loss", total_loss)  # the package's own, with weights by name
+    assert nst.check("sum_to_mean", lambda ratio, N, M: ratio * np.prod([N, M]))
+    assert nst.check("gram_matrix", lambda F: gram_matrix(F.relu()))
+    assert nst.check("gram_matrix", torch.compiler.disable(gram_matrix))
 
 
 def test_ctrl_c_is_not_an_answer() -> None:
