@@ -97,6 +97,11 @@ def normalize_filter_by_filter(w: Tensor, b: Tensor, before: Tensor, own: Tensor
     return [w, b]
 
 
+def named(value: Any) -> str:
+    """The same in every process, as the address of a function is not."""
+    return getattr(value, "__name__", str(value))
+
+
 RIGHT: list[tuple[str, Any]] = [
     *((name, asked.right) for name, asked in QUANTITIES.items()),
     ("content_loss", content_in_a_loop),
@@ -115,7 +120,7 @@ RIGHT: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("quantity", "answer"), RIGHT, ids=str)
+@pytest.mark.parametrize(("quantity", "answer"), RIGHT, ids=named)
 def test_a_right_answer_is_right(
     quantity: str, answer: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
