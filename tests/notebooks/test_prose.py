@@ -24,7 +24,6 @@ YEARS = range(1800, 2100)
 OF_FIGURE_3 = "the ratios of the paper's figure 3"
 OF_PYRAMID = "N (N + 1) / 2 of the five layers, their sum, and what a picture of it would measure"
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "01": {"451,584": "numbers of the photograph at 448 px"},
     "02": {
         "156": "pixels that conv5_1 sees",
         **dict.fromkeys(["8,256", "32,896", "131,328", "305,888", "319"], OF_PYRAMID),
