@@ -354,7 +354,7 @@ import os, sys
 estimate.available = lambda device: 10**15  # as if there were enough
 path, pictures, settings, said = sys.argv[1:]
 net = nst.vgg19()
-for more in (140, 120, 160, 100, 180, 80, 200):
+for more in (140, 120, 160, 100, 180, 80, 200, 130, 150, 110, 170, 90, 190, 135, 145):
     child = os.fork()
     if not child:
         os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
