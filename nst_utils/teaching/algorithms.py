@@ -48,8 +48,11 @@ def _two_loops(gradient: Tensor, s: Tensor, y: Tensor) -> Tensor:
     return _two_loops_with(gradient, s, y, newest=-1, order=1)
 
 
-def _two_loops_with(gradient: Tensor, s: Tensor, y: Tensor, newest: int, order: int) -> Tensor:
-    """With the pair that the scaling is taken from, and 1, or -1 for the loops the wrong way."""
+def _two_loops_with(
+    gradient: Tensor, s: Tensor, y: Tensor, newest: int | None, order: int
+) -> Tensor:
+    """With the pair that the scaling is taken from (``None``: without any), and 1, or -1 for the
+    loops the wrong way."""
     pairs = list(zip(s, y, strict=True))[::-order]
     q = gradient.clone()
     remembered = []
@@ -57,20 +60,9 @@ def _two_loops_with(gradient: Tensor, s: Tensor, y: Tensor, newest: int, order: 
         share = step @ q / (step @ change)
         remembered.append(share)
         q = q - share * change
-    q = q * (s[newest] @ y[newest]) / (y[newest] @ y[newest])
+    if newest is not None:
+        q = q * (s[newest] @ y[newest]) / (y[newest] @ y[newest])
     for (step, change), share in zip(pairs[::-1], remembered[::-1], strict=True):
-        q = q + (share - change @ q / (step @ change)) * step
-    return -q
-
-
-def _two_loops_unscaled(gradient: Tensor, s: Tensor, y: Tensor) -> Tensor:
-    """Without the scaling between the loops: the first one's vectors made smaller on purpose."""
-    q = gradient.clone()
-    remembered = []
-    for step, change in zip(s.flip(0), y.flip(0), strict=True):
-        remembered.append(step @ q / (step @ change))
-        q = q - remembered[-1] * change
-    for step, change, share in zip(s, y, remembered[::-1], strict=True):
         q = q + (share - change @ q / (step @ change)) * step
     return -q
 
@@ -180,7 +172,9 @@ TWO_LOOPS = Quantity(
     cases=_two_loops_cases,
     mistakes={
         "the minus is missing; it points uphill": lambda g, s, y: -_two_loops(g, s, y),
-        "the scaling s y / y y between the loops is missing": _two_loops_unscaled,
+        "the scaling s y / y y between the loops is missing": lambda g, s, y: _two_loops_with(
+            g, s, y, newest=None, order=1
+        ),
         "the scaling is taken from the oldest pair; take the newest": lambda g, s, y: (
             _two_loops_with(g, s, y, newest=0, order=1)
         ),

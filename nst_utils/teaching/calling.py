@@ -56,7 +56,7 @@ def call(asked: Quantity, answer: Answer, case: Case) -> list[Tensor]:
 def call_followed(asked: Quantity, answer: Answer, case: Case) -> Tensor:
     """The same, with what a gradient can be followed back through; the arguments as they are."""
     try:
-        result = answer(*case) if not _by_name(asked, answer) else _bound(asked, answer, case)
+        result = _bound(asked, answer, case)
     except KeyboardInterrupt:
         raise
     except BaseException:  # as .numpy() raises it; without gradients there was none
@@ -66,8 +66,7 @@ def call_followed(asked: Quantity, answer: Answer, case: Case) -> Tensor:
 
 def _result(asked: Quantity, answer: Answer, arguments: Case) -> Any:
     try:
-        with torch.enable_grad():
-            return _bound(asked, answer, arguments)
+        return _bound(asked, answer, arguments)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # of a wrong answer, whatever it may be, SystemExit included
@@ -89,7 +88,8 @@ def _bound(asked: Quantity, answer: Answer, arguments: Case) -> Any:
     listed = re.findall(r"\w+", asked.call[asked.call.index("(") : asked.call.index(")")])
     pairs = list(zip(listed, arguments, strict=True))
     named = {name: value for name, value in pairs if name in by_name}
-    return answer(*(value for name, value in pairs if name not in by_name), **named)
+    with torch.enable_grad():  # an earlier call may have switched it off
+        return answer(*(value for name, value in pairs if name not in by_name), **named)
 
 
 def _what_was_raised(asked: Quantity, error: BaseException) -> str:
@@ -101,10 +101,11 @@ def _what_was_raised(asked: Quantity, error: BaseException) -> str:
         said = one_line(error)
     except Exception:  # of an exception that cannot say what it is
         said = ""
-    if isinstance(error, NotImplementedError) and (not str(error) or line.startswith("raise")):
-        return f"nothing is there yet: {asked.call}"
     kind = type(error).__name__
-    what = kind if said in ("", kind) else f"{kind}: {said.rstrip('.')}"
+    silent = said in ("", kind)
+    if isinstance(error, NotImplementedError) and (silent or line.startswith("raise")):
+        return f"nothing is there yet: {asked.call}"
+    what = kind if silent else f"{kind}: {said.rstrip('.')}"
     if not own:
         return f"it cannot be called so ({what}); it should be {asked.call}"
     where = f" at {line}" if line else ""

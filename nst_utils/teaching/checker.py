@@ -176,8 +176,7 @@ def _follow_gradient(asked: Quantity, answer: Answer, case: Case) -> None:
         [each.clone().requires_grad_() if isinstance(each, Tensor) else each for each in case]
         for _ in range(2)
     )
-    with torch.enable_grad():
-        result = call_followed(asked, answer, tuple(mine))
+    result = call_followed(asked, answer, tuple(mine))
     if not result.requires_grad:
         raise WrongAnswerError(CUT_OFF)
     count = asked.followed

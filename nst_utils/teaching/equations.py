@@ -48,12 +48,8 @@ def _content_gradient(F: Tensor, P: Tensor) -> Tensor:
     return losses.content_loss_gradient(F, P, reduction="sum")
 
 
-def _style(F: Tensor, A: Tensor) -> Tensor:
-    return losses.style_loss(F, A)
-
-
 def _style_gradient_unclosed(F: Tensor, A: Tensor) -> Tensor:
-    N, M = _flat(F).shape[1:]
+    N, M = _sizes(F)
     return ((losses.gram_matrix(F) - A) @ _flat(F) / (N**2 * M**2)).view_as(F)
 
 
@@ -180,23 +176,27 @@ GRAM_MATRIX = Quantity(
 STYLE_LOSS = Quantity(
     call="style_loss(F, A), F (B, N, H, W), A (B, N, N) the painting's Gram matrix over as many "
     "positions -> (B,): equation 4",
-    right=_style,
+    right=losses.style_loss,
     cases=_with_gram,
     mistakes={
-        "the 4 is missing in the divisor": lambda F, A: 4 * _style(F, A),
+        "the 4 is missing in the divisor": lambda F, A: 4 * losses.style_loss(F, A),
         "it is not divided; equation 4 has 1 / (4 N^2 M^2)": lambda F, A: (
-            4 * _style(F, A) * (_sizes(F)[0] * _sizes(F)[1]) ** 2
+            4 * losses.style_loss(F, A) * (_sizes(F)[0] * _sizes(F)[1]) ** 2
         ),
-        "it divides by M, where equation 4 has M^2": lambda F, A: _style(F, A) * _sizes(F)[1],
-        "it divides by N, where equation 4 has N^2": lambda F, A: _style(F, A) * _sizes(F)[0],
+        "it divides by M, where equation 4 has M^2": lambda F, A: (
+            losses.style_loss(F, A) * _sizes(F)[1]
+        ),
+        "it divides by N, where equation 4 has N^2": lambda F, A: (
+            losses.style_loss(F, A) * _sizes(F)[0]
+        ),
         "it divides by N M, where equation 4 has N^2 M^2": lambda F, A: (
-            _style(F, A) * _sizes(F)[0] * _sizes(F)[1]
+            losses.style_loss(F, A) * _sizes(F)[0] * _sizes(F)[1]
         ),
         "it divides only F's own Gram matrix by M; A is a sum over positions, too": lambda F, A: (
             (losses.gram_matrix(F) / _sizes(F)[1] - A).square().sum((1, 2))
             / (4 * _sizes(F)[0] ** 2)
         ),
-        SUMMED_OVER_BATCH: _over_all(_style),
+        SUMMED_OVER_BATCH: _over_all(losses.style_loss),
     },
     followed=1,
 )
