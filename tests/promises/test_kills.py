@@ -92,7 +92,7 @@ sys.exit(parser.main())
 
 
 def is_the_sentence(err: bytes, folder: Path) -> bool:
-    """Whether it tells what lies there: a quick machine has a picture before a slow one has torch."""
+    """Whether it tells what lies there; a quick machine may already have made a picture."""
     there = (folder / "out.png").exists()
     what = b"the picture so far is in out.png" if there else b"nothing was written"
     return err == b"nst: interrupted; " + what + b"\n"
