@@ -1,4 +1,4 @@
-# make demo | test | lab | studio | install | render | stamp; each sets up .venv first, once.
+# make demo | test | lab | studio | wheel | install | render | stamp; each sets up .venv first, once.
 # make test COVERAGE=1   measures what the tests reach, too, as continuous integration does.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
@@ -11,7 +11,7 @@ COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
 
-.PHONY: install demo test lint floors lab studio render stamp architecture clean
+.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean
 
 install: $(STAMP)
 
@@ -69,6 +69,13 @@ studio: $(STAMP)
 	$(BIN)/voila notebooks/app/studio.ipynb \
 		--Voila.tornado_settings="{'websocket_max_message_size': 104857600}"
 
+# One file to hand to a class: the package with its weights, pictures and notebooks. What builds it
+# is in .venv, so that this works offline.
+wheel: $(STAMP)
+	@wheel="$(CURDIR)/$$($(BIN)/hatchling build --target wheel)" && \
+		echo "The wheel: $$wheel ($$(du -m "$$wheel" | cut -f1) MB)" && \
+		echo "To install it: pip install $$(basename "$$wheel"); then nst notebooks my-folder"
+
 # Runs every notebook at full size and keeps the outputs: hours on a CPU.
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb
 render: $(STAMP)
@@ -83,4 +90,4 @@ stamp: $(STAMP)
 	$(BIN)/python notebooks/stamp.py
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) dist

@@ -7,7 +7,8 @@ The address stands in one place, pyproject.toml:
     [project.urls]
     Repository = "https://github.com/OWNER/NAME"
 
-As long as it is not there, badge and install cell say so, instead of pointing nowhere.
+As long as it is not there, the badge says so instead of pointing nowhere, and the install cell
+takes a wheel (`make wheel`) or a copy of the repository that it finds on Colab, or asks for one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,26 @@ INSTALL = """# On Colab this installs nst_utils; anywhere else it does nothing.
 import sys
 
 if "google.colab" in sys.modules:
-    """
+    %pip install -q "nst-utils @ git+{address}"
+"""
+# Without an address, from a file. --no-deps, since Colab has what nst_utils needs, and a torch from
+# PyPI in the place of Colab's own could be built for another driver than the machine has.
+INSTALL_FILE = """# On Colab this installs nst_utils; anywhere else it does nothing.
+import re
+import sys
+from pathlib import Path
+
+if colab := sys.modules.get("google.colab"):
+    roots = [Path("/content/drive/MyDrive"), Path("/content")]
+    kinds = ["*/nst_utils/..", "*nst*.zip", "nst_utils-*-any.whl"]  # a folder, a zip, a wheel
+    found = [file for kind in kinds for root in roots for file in root.glob(kind)]
+    found.sort(key=lambda f: (f.suffix == ".whl", [int(n) for n in re.findall(r"\\d+", f.name)]))
+    if not found:
+        print("Choose a wheel (`make wheel` builds it; keep its name) or a zip of the repository:")
+        found = [*colab.files.upload()]
+    if found:
+        %pip install -q --no-deps "{found[-1]}"
+"""
 
 
 def repository(pyproject: Path) -> str:
@@ -48,8 +68,9 @@ def badge(address: str, name: str) -> str:
     if not address:
         return (
             "*Runs here in JupyterLab (`make lab`). There is no Colab button yet, because the "
-            "repository has no public address; the README tells how to run it on Colab from a "
-            "copy.*"
+            "repository has no public address. On Colab, upload this notebook (File, Upload "
+            "notebook); the next cell installs the wheel that `make wheel` builds, or a zip of the "
+            "repository, from the Files panel or a mounted Drive, or else asks for one.*"
         )
     page = address.replace("https://github.com", "https://colab.research.google.com/github")
     return f"[![Open this notebook in Google Colab]({BADGE})]({page}/blob/main/notebooks/{name})"
@@ -57,11 +78,7 @@ def badge(address: str, name: str) -> str:
 
 def install(address: str) -> str:
     """The text of the cell ``install``."""
-    if address:
-        return INSTALL + f'%pip install -q "nst-utils @ git+{address}"'
-    return INSTALL + (
-        'print("Upload the repository, then: %pip install -q /content/NAME-OF-ITS-FOLDER")'
-    )
+    return (INSTALL.replace("{address}", address) if address else INSTALL_FILE).rstrip()
 
 
 def stamp(notebook: Any, name: str, address: str) -> None:

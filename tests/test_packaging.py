@@ -8,10 +8,12 @@ import hashlib
 import importlib
 import inspect
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -73,6 +75,55 @@ def test_the_citation_names_this_version() -> None:
     assert cited[1] == nst.__version__
 
 
+def test_what_builds_a_wheel_is_installed_for_it() -> None:
+    (builder,) = PROJECT["build-system"]["requires"]
+    assert builder in PROJECT["project"]["optional-dependencies"]["test"]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what ``make wheel`` builds, unpacked as an installation has it."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
+    subprocess.run([*command, folder / "dist"], cwd=ROOT, check=True, timeout=120)
+    (wheel,) = (folder / "dist").iterdir()
+    assert wheel.name == f"nst_utils-{nst.__version__}-py3-none-any.whl"
+    shutil.unpack_archive(wheel, folder / "site", "zip")
+    return folder / "site"
+
+
+def test_a_wheel_is_the_package_its_data_and_its_notebooks(unpacked: Path) -> None:
+    expected = {path.relative_to(ROOT) for path in (ROOT / "nst_utils").rglob("*.py")}
+    pages = ["data/README.md", "data/weights/LICENSE.md"]
+    data = ["data/catalog.json", f"data/{BUNDLED_FILE}", *(f"data/{r['file']}" for r in RECORDS)]
+    series = [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    expected |= {Path("nst_utils", name) for name in [*pages, *data, *series]}
+    found = {path for path in (unpacked / "nst_utils").rglob("*") if path.is_file()}
+    assert {path.relative_to(unpacked) for path in found} == expected
+
+
+def test_a_wheel_works_without_a_checkout(unpacked: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, nst_utils; from nst_utils.cli.parser import main; print(nst_utils.__file__); "
+        "sys.exit(main(['notebooks', 'copies']) or main(['doctor']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(str(unpacked / "nst_utils"))
+    assert f"pictures     {len(RECORDS)} bundled" in done.stdout
+    series = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == series
+
+
 def test_a_wheel_carries_every_bundled_file() -> None:
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     for source, target in included.items():
@@ -82,6 +133,25 @@ def test_a_wheel_carries_every_bundled_file() -> None:
     needed += [f"data/{record['file']}" for record in RECORDS]
     for file in needed:
         assert any(file == source or file.startswith(f"{source}/") for source in included), file
+
+
+def test_the_devcontainer_calls_what_there_is() -> None:
+    """Its Python is new enough, its command and labels name targets, its ports are labelled."""
+    text = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    container = json.loads(text)
+    image = re.fullmatch(r"mcr\.microsoft\.com/devcontainers/python:([\d.]+)", container["image"])
+    assert image is not None
+    assert version(image[1]) >= version(PROJECT["project"]["requires-python"])
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE)
+    called = re.findall(r"make (\w+)", text)
+    assert container["postCreateCommand"] == f"make {called[0]}"
+    assert {*called} == {"install", "lab", "studio"} & {*targets}
+    assert [str(port) for port in container["forwardPorts"]] == [*container["portsAttributes"]]
+    (settings,) = (part["settings"] for part in container["customizations"].values())
+    (venv,) = re.findall(r"^VENV := (\S+)$", makefile, flags=re.MULTILINE)
+    interpreter = f"${{containerWorkspaceFolder}}/{venv}/bin/python"
+    assert settings["python.defaultInterpreterPath"] == interpreter
 
 
 # The bundled pictures.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -18,6 +21,8 @@ sys.path.insert(0, str(FOLDER))
 import render  # noqa: E402
 import stamp  # noqa: E402
 
+WHEEL = "nst_utils-{}-py3-none-any.whl"
+DRIVE = "drive/MyDrive/"
 ADDRESS = "https://github.com/someone/style"
 PYPROJECT = '[project]\nname = "x"\n[project.urls]\nRepository = "{}"\n'
 
@@ -57,17 +62,109 @@ def test_with_an_address_badge_and_install_cell_lead_there() -> None:
     assert f'    %pip install -q "nst-utils @ git+{ADDRESS}"' in install
 
 
+# The install cell, run as on Colab: pip only tells what it was asked for.
+
+
+def run_install(address: str, content: Path, choose: Callable[[], list[str]]) -> list[str]:
+    """The arguments of each ``%pip``; ``content`` is ``/content``, ``choose`` the upload dialog."""
+    code = stamp.install(address).replace("/content", content.as_posix())
+    code, magics = re.subn(r"%pip (.*)", r"asked.append(rf'\1')", code)
+    assert magics == 1
+    asked: list[str] = []
+    files = SimpleNamespace(upload=lambda: dict.fromkeys(choose(), b""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "google.colab", SimpleNamespace(files=files))
+        exec(code, {"asked": asked})
+    return asked
+
+
+def not_asked() -> list[str]:
+    raise AssertionError("there is a file to install, and another is asked for")
+
+
 @pytest.mark.parametrize("address", ["", ADDRESS])
 def test_the_install_cell_does_nothing_but_on_colab(
     address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = stamp.install(address).replace("%pip", "print('%pip') #")
     monkeypatch.delitem(sys.modules, "google.colab", raising=False)
-    exec(code, {})
-    assert capsys.readouterr().out == ""
-    monkeypatch.setitem(sys.modules, "google.colab", sys)
-    exec(code, {})
-    assert "%pip" in capsys.readouterr().out
+    exec(stamp.install(address).replace("%pip", "raise AssertionError #"), {})
+    assert capsys.readouterr() == ("", "")
+
+
+def test_with_an_address_the_install_cell_looks_for_no_file(tmp_path: Path) -> None:
+    (tmp_path / WHEEL.format("1.0.0")).touch()
+    assert run_install(ADDRESS, tmp_path, not_asked) == [f'install -q "nst-utils @ git+{ADDRESS}"']
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        pytest.param([WHEEL.format("1.0.0")], WHEEL.format("1.0.0"), id="wheel"),
+        pytest.param(
+            [WHEEL.format("1.9.0"), WHEEL.format("1.10.0"), WHEEL.format("0.11.0")],
+            WHEEL.format("1.10.0"),
+            id="newest-wheel",
+        ),
+        pytest.param(
+            [WHEEL.format("1.10.0rc1"), WHEEL.format("1.10.0")],
+            WHEEL.format("1.10.0"),
+            id="final-wheel",
+        ),
+        pytest.param(
+            [WHEEL.format("1.9.0"), DRIVE + WHEEL.format("1.10.0")],
+            DRIVE + WHEEL.format("1.10.0"),
+            id="newer-in-drive",
+        ),
+        pytest.param(
+            [DRIVE + WHEEL.format("1.0.0"), WHEEL.format("1.0.0")],
+            WHEEL.format("1.0.0"),
+            id="uploaded-before-drive",
+        ),
+        pytest.param(
+            ["nst-2.0.zip", "nst-2.0/nst_utils/x.py", WHEEL.format("1.0.0")],
+            WHEEL.format("1.0.0"),
+            id="wheel-first",
+        ),
+        pytest.param(["nst-main (1).zip", "photos.zip"], "nst-main (1).zip", id="zip"),
+        pytest.param([DRIVE + "nst_utils.zip"], DRIVE + "nst_utils.zip", id="zip-in-drive"),
+        pytest.param(
+            ["style/nst_utils/x.py", "style/data/x.jpg"], "style/nst_utils/..", id="folder"
+        ),
+        pytest.param(
+            [DRIVE + "My work/nst_utils/x.py"], DRIVE + "My work/nst_utils/..", id="folder-in-drive"
+        ),
+    ],
+)
+def test_on_colab_the_install_cell_finds_what_is_there(
+    there: list[str], taken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ["sample_data/x.csv", *there]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    expected = f'install -q --no-deps "{(tmp_path / taken).as_posix()}"'
+    assert run_install("", tmp_path, not_asked) == [expected]
+    assert capsys.readouterr() == ("", "")
+
+
+# The browser names a file's second download so, and pip takes no wheel of such a name.
+RENAMED = WHEEL.format("1.0.0").replace(".whl", " (1).whl")
+
+
+@pytest.mark.parametrize("there", [[], ["photos.zip", RENAMED]], ids=["nothing", "others"])
+@pytest.mark.parametrize("chosen", ["", WHEEL.format("1.0.0"), "copy (1).zip"])
+def test_on_colab_the_install_cell_asks_for_what_it_does_not_find(
+    there: list[str], chosen: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    asked = run_install("", tmp_path, lambda: [chosen] if chosen else [])
+    assert asked == ([f'install -q --no-deps "{chosen}"'] if chosen else [])
+    out, err = capsys.readouterr()
+    assert (
+        out
+        == "Choose a wheel (`make wheel` builds it; keep its name) or a zip of the repository:\n"
+    )
+    assert err == ""
 
 
 def test_the_address_is_read_from_pyproject(tmp_path: Path) -> None:
