@@ -227,7 +227,6 @@ def _environment(scratch: Path, token: str, quick: bool) -> dict[str, str]:
         TOKEN: token,
         "PYTHONPATH": str(PACKAGE),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "NST_QUICK": str(int(quick)),

@@ -135,7 +135,7 @@ def is_right(case: Case, answer: Answer | None) -> bool:
             nearer = (result - goal).norm() < 0.8 * (start - goal).norm()
             return bool(nearer and result.min() >= -1e-6 and result.max() <= 1 + 1e-6)
         return bool((result - lowest).abs().max() < NEAR)
-    if not case.followed:
+    if case.pull is None:
         return alike(result, right(case.part, case.arguments))
     copies = [each.clone() if isinstance(each, Tensor) else each for each in case.arguments]
     towards = [copies[place].requires_grad_() for place in case.followed]
