@@ -2,6 +2,7 @@
 
     python course/release.py                    # course/assignment.ipynb
     python course/release.py FOLDER             # FOLDER/assignment.ipynb
+    python course/release.py --otter FOLDER     # for `otter assign FOLDER/assignment.ipynb dist`
 
 What stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` (in text: the same words in a
 comment, ``<!-- BEGIN SOLUTION -->``) is taken out, and so are all outputs. In its place stands what
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from for_otter import for_otter
 
 from nst_utils.support.paths import write_whole
 
@@ -80,16 +82,23 @@ def as_file(notebook: Any) -> bytes:
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="release.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="default: course/")
-    path = parser.parse_args(words).folder / "assignment.ipynb"
+    parser.add_argument(
+        "--otter", action="store_true", help="the solved one, in the form that otter assign reads"
+    )
+    options = parser.parse_args(words)
+    path = options.folder / "assignment.ipynb"
     try:
         if path.resolve() == SOLVED:
             raise ValueError(f"{SOLVED} is the solved one; write elsewhere")
-        released = as_file(student(nbformat.read(SOLVED, as_version=4)))
+        if options.otter and path.resolve() == FOLDER / "assignment.ipynb":
+            raise ValueError("name a folder for otter's: here stands the students' assignment")
+        solved = nbformat.read(SOLVED, as_version=4)
+        released = as_file(for_otter(solved) if options.otter else student(solved))
         write_whole(path, lambda file: file.write(released))
     except (OSError, ValueError) as error:
         print(f"release.py: {error}", file=sys.stderr)
         return 2
-    print(f"{path}: the assignment, without solutions")
+    print(f"{path}: the assignment, {'for otter assign' if options.otter else 'without solutions'}")
     return 0
 
 

@@ -14,7 +14,6 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ LARGEST_ANSWER = 1_000_000  # numbers
 # What Python reports before it does it (sys.addaudithook), and where its arguments hold paths.
 NETWORK = {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}
 CHANGES = {"os.remove", "os.rmdir", "os.rename", "os.truncate", "os.chmod", "os.link", "os.mkdir"}
+CHANGES |= {"os.symlink", "shutil.rmtree", "shutil.move"}
 KILLS = {"os.kill", "os.killpg", "signal.pthread_kill"}
 # From Linux's headers.
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -80,6 +80,11 @@ def watch(scratch: str, hidden: list[str]) -> None:
             return True
         return under(os.fsdecode(path), [scratch, "/dev", "/proc"])  # type: ignore[arg-type]
 
+    def relative_to(event: str, arguments: tuple[Any, ...]) -> str:
+        """The folder that a path begins at, where it is given as an open one."""
+        at = arguments[1] if event in ("os.remove", "os.rmdir") and len(arguments) > 1 else -1
+        return os.path.realpath(f"/proc/self/fd/{at}") if at >= 0 else ""
+
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in NETWORK:
             raise PermissionError("there is no network in the grading")
@@ -93,7 +98,9 @@ def watch(scratch: str, hidden: list[str]) -> None:
             if not isinstance(path, int) and under(os.fsdecode(path), hidden):
                 raise PermissionError("this folder is hidden in the grading")
         if event in CHANGES and not all(
-            inside(each) for each in arguments if isinstance(each, str | bytes | Path)
+            inside(os.path.join(relative_to(event, arguments), os.fsdecode(each)))
+            for each in arguments
+            if isinstance(each, str | bytes | os.PathLike)
         ):
             raise PermissionError("only the working folder is changed in the grading")
 

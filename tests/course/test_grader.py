@@ -182,6 +182,21 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     return graded(folder, folder / "grades.csv", "--jobs", "2", "--timeout", "45", "--seed", "7")
 
 
+@pytest.fixture(scope="module")
+def without_walls(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """As on a system without namespaces, where only Python itself refuses."""
+    folder = tmp_path_factory.mktemp("without_walls")
+    (folder / "other").mkdir()
+    (folder / "other" / "excuse.pdf").write_bytes(b"%PDF")
+    forges = [cell.replace("{folder}", str(folder)) for cell in MADE_UP["forges"]]
+    write(folder / "forges.ipynb", *forges, "open('own.txt', 'w').write('x')")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boxed, "wall", list)
+        rows = graded(folder, folder / "grades.csv", "--timeout", "45")
+    assert (folder / "other" / "excuse.pdf").exists()
+    return rows
+
+
 def test_the_solved_one_gets_all_points_and_no_remark(committed: Rows) -> None:
     row = committed["solved"]
     assert row["remark"] == ""
@@ -245,8 +260,22 @@ def test_whatever_it_does_it_is_a_row(made_up: Rows, name: str, code: str, sente
     assert made_up[name]["code (50)"] == code
 
 
-def test_there_is_a_row_for_each_and_nothing_is_left_behind(made_up: Rows) -> None:
+def test_without_namespaces_python_refuses(without_walls: Rows) -> None:
+    row = without_walls["forges"]
+    assert row["code (50)"] == "0"
+    for sentence in (
+        "cell 2 stops with PermissionError: this folder is hidden",
+        "cell 3 stops with PermissionError: there is no network",
+        "so do 1 more cells",
+    ):
+        assert sentence in row["remark"]
+
+
+def test_there_is_a_row_for_each_and_nothing_is_left_behind(
+    made_up: Rows, without_walls: Rows
+) -> None:
     assert len(made_up) == len(MADE_UP) + 5, "one of them has deleted the others"
+    assert len(without_walls) == 2
     for process in psutil.process_iter():
         try:
             assert boxed.TOKEN not in process.environ()

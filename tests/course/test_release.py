@@ -114,3 +114,21 @@ def test_a_folder_that_is_not_there_gets_a_sentence(
     assert "does not exist; make it" in capsys.readouterr().err
     assert release.main([str(release.SOLVED.parent)]) == 2
     assert "is the solved one" in capsys.readouterr().err
+
+
+def test_otters_form_has_a_question_for_each_part_and_no_nbgrader_marks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert release.main(["--otter", str(tmp_path)]) == 0
+    written = cells(tmp_path / "assignment.ipynb")
+    raw = [cell.source.splitlines()[0] for cell in written if cell.cell_type == "raw"]
+    for block in ("QUESTION", "SOLUTION", "TESTS"):
+        assert raw.count(f"# BEGIN {block}") == raw.count(f"# END {block}") > 0
+    assert raw.count("# BEGIN TESTS") == len(hidden.POINTS)
+    for cell in written:
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+            assert "###" not in cell.source
+            assert not cell.outputs
+    assert release.main(["--otter"]) == 2
+    assert "name a folder for otter's" in capsys.readouterr().err
