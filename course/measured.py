@@ -39,7 +39,8 @@ class Measure:
 
     @property
     def points(self) -> float:
-        """All of them for a picture that is both, half for one that is painted or the château."""
+        """All of them for a picture that is painted and the château, half for one of the two; none
+        for the photograph, the painting, or noise."""
         met = (self.style <= MOST_STYLE) + (self.content <= MOST_CONTENT)
         unchanged = self.style >= 0.9 or self.content >= 1
         return 0.0 if unchanged else POINTS * met / 2

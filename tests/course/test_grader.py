@@ -287,7 +287,9 @@ def test_a_picture_is_measured() -> None:
     photo = nst.load_image("chenonceau", size=measured.SIZE)
     painting = nst.load_image("starry-night", size=tuple(photo.shape[2:]))  # type: ignore[arg-type]
     noise = nst.noise_image(*photo.shape[2:])
-    assert [measured.measure(each).points for each in (photo, painting, noise)] == [0, 2, 0]
+    assert [measured.measure(each).points for each in (photo, painting, noise)] == [0, 0, 0]
+    shares = [(0.05, 0.5), (0.05, 0.9), (0.5, 0.5), (0.5, 0.9)]
+    assert [measured.Measure(*each).points for each in shares] == [4, 2, 2, 0]
     assert measured.measure(photo) == measured.Measure(1.0, 0.0)
     assert measured.decoded(b"no picture") is None
 

@@ -33,12 +33,15 @@ def test_the_committed_assignment_is_what_the_command_writes(tmp_path: Path) -> 
 
 
 def test_no_solution_and_no_output_is_handed_out() -> None:
-    text = STUDENT.read_text(encoding="utf-8")
-    assert "SOLUTION" not in text
-    assert not any(cell.get("outputs") for cell in cells(STUDENT))
+    assert "SOLUTION" not in STUDENT.read_text(encoding="utf-8")
+    student = {cell.id: cell for cell in cells(STUDENT)}
+    count = 0
     for cell in cells(release.SOLVED):
+        assert not student[cell.id].get("outputs")
         for solution in re.findall(r"BEGIN SOLUTION.*\n([\s\S]*?)\n.*END SOLUTION", cell.source):
-            assert solution.strip().splitlines()[-1].strip() not in text
+            assert solution.strip() not in student[cell.id].source
+            count += 1
+    assert count == len(hidden.POINTS) + 6, "the objective, two experiments, three texts"
 
 
 def test_each_part_has_a_stub_that_is_checked_in_its_own_cell() -> None:
