@@ -1,4 +1,5 @@
-# make demo | test | lab | studio | wheel | install | render | stamp; each sets up .venv first, once.
+# make demo | test | lab | studio | wheel | slides | site | assignment | install | render | stamp;
+# each sets up .venv first, once.
 # make test COVERAGE=1   measures what the tests reach, too, as continuous integration does.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
@@ -11,7 +12,7 @@ COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
 
-.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean
+.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment
 
 install: $(STAMP)
 
@@ -36,7 +37,7 @@ test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
 	$(BIN)/pytest -n 2 --dist loadfile -p no:nbval $(COVERED) tests
 	NST_QUICK=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env \
-		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
+		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks course
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -88,6 +89,10 @@ architecture: $(STAMP)
 # Writes the repository's address, from pyproject.toml, into the notebooks.
 stamp: $(STAMP)
 	$(BIN)/python notebooks/stamp.py
+
+# Writes course/assignment.ipynb, without solutions, from the solved one in course/solutions.
+assignment: $(STAMP)
+	$(BIN)/python course/release.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) dist
