@@ -11,7 +11,7 @@ COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
 
-.PHONY: install demo test lint floors lab studio render stamp architecture clean
+.PHONY: install demo test lint floors lab studio render slides stamp architecture clean
 
 install: $(STAMP)
 
@@ -73,6 +73,10 @@ studio: $(STAMP)
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb
 render: $(STAMP)
 	$(BIN)/python notebooks/render.py $(NOTEBOOKS)
+
+# Makes the slides of the lecture, course/slides.html, from course/slides.md and the notebooks.
+slides: $(STAMP)
+	$(BIN)/python course/slides.py
 
 # Draws docs/architecture.svg from the imports.
 architecture: $(STAMP)
