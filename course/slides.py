@@ -10,9 +10,10 @@ The figures are those that the notebooks were committed with, named by notebook 
     ![](01/cell-06#text)    what the cell printed
     ![](01/cell-14#code)    the cell itself
 
-Slides are divided by lines of `---`; a line `Notes 0-3:` begins the notes for the lecturer, with the
-minutes of the lecture; `$$...$$` on a line of its own is a formula. The rest is Markdown. Slides are
-shown by reveal.js, a copy of which is in `reveal/`: neither making nor showing them needs a network.
+Slides are divided by lines of `---`; a line `Notes 0-3:` begins the notes for the lecturer, with
+the minutes of the lecture; `$$...$$` on a line of its own is a formula. The rest is Markdown. The
+slides are shown by reveal.js, a copy of which is in `reveal/`: neither making nor showing them
+needs a network.
 """
 
 from __future__ import annotations
@@ -119,7 +120,9 @@ def cell(notebook: str, name: str) -> dict[str, Any]:
     """
     cells = _cells(notebook)
     if name not in cells:
-        raise SlideError(f"notebook {notebook} has no code cell {name!r}; it has {', '.join(cells)}")
+        raise SlideError(
+            f"notebook {notebook} has no code cell {name!r}; it has {', '.join(cells)}"
+        )
     return cells[name]
 
 
