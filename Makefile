@@ -59,7 +59,8 @@ floors:
 	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOORS)/floors.txt \
 		> $(FLOORS)/pip.log 2>&1
 	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile tests \
-		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py
+		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py \
+		--ignore tests/course/test_slides_browser.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb

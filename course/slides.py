@@ -113,11 +113,7 @@ def _cells(notebook: str) -> dict[str, dict[str, Any]]:
 
 
 def cell(notebook: str, name: str) -> dict[str, Any]:
-    """A code cell of a notebook.
-
-    Raises:
-        SlideError: there is none of that name.
-    """
+    """A code cell of a notebook, or :class:`SlideError`."""
     cells = _cells(notebook)
     if name not in cells:
         raise SlideError(
@@ -141,11 +137,7 @@ def figure(notebook: str, name: str) -> tuple[str, bytes, str]:
 
 
 def printed(notebook: str, name: str) -> str:
-    """What a cell printed, or its value.
-
-    Raises:
-        SlideError: nothing.
-    """
+    """What a cell printed, or its value, or :class:`SlideError`."""
     outputs = cell(notebook, name)["outputs"]
     text = "".join("".join(output.get("text", "")) for output in outputs)
     if not text.strip():
