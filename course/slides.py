@@ -5,10 +5,10 @@
 
 The figures are those that the notebooks were committed with, named by notebook and cell:
 
-    ![](01/cell-16)         the figure below that cell
-    ![](01/cell-16#1,4-6)   of a row of pictures these, each with its own title
-    ![](01/cell-06#text)    what the cell printed
-    ![](01/cell-14#code)    the cell itself
+    [[01/cell-16]]         the figure below that cell
+    [[01/cell-16#1,4-6]]   of a row of pictures these, each with its own title
+    [[01/cell-06#text]]    what the cell printed
+    [[01/cell-14#code]]    the cell itself
 
 Slides are divided by lines of `---`; a line `Notes 0-3:` begins the notes for the lecturer, with
 the minutes of the lecture; `$$...$$` on a line of its own is a formula. The rest is Markdown. The
@@ -40,7 +40,7 @@ from nst_utils.support.paths import write_whole
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = HERE.parent / "notebooks"
 NOTES = re.compile(r"^Notes (\d+)-(\d+):", re.MULTILINE)
-PICTURE = re.compile(r"^!\[\]\((\d\d)/([\w-]+)(?:#([\w,-]+))?\)$", re.MULTILINE)
+PICTURE = re.compile(r"^\[\[(\d\d)/([\w-]+)(?:#([\w,-]+))?\]\]$", re.MULTILINE)
 FORMULA = re.compile(r"^\$\$(.+)\$\$$", re.MULTILINE)
 GAP, TITLE = 8, 30  # pixels between the pictures of nst.show, and above each for its title
 COLUMNS = 3  # of nst.show where nothing is said
@@ -168,7 +168,7 @@ def tiles(notebook: str, name: str) -> list[tuple[str, bytes]]:
     for number, title in enumerate(titles):
         row, column = divmod(number, across)
         left, top = column * (width + GAP), row * (height + TITLE + GAP) + TITLE
-        box = tuple(map(round, (left, top, left + width, top + height)))
+        box = (round(left), round(top), round(left + width), round(top + height))
         buffer = io.BytesIO()
         _without_margin(whole.crop(box)).save(buffer, "JPEG", quality=QUALITY)
         found.append((title, buffer.getvalue()))
@@ -206,7 +206,7 @@ def _numbers(listed: str) -> Iterator[int]:
 
 
 def _picture(match: re.Match[str]) -> str:
-    """HTML for one line `![](...)`."""
+    """HTML for one line `[[...]]`."""
     notebook, name, what = match.groups()
     if what == "text":
         return f"<pre>{html.escape(printed(notebook, name))}</pre>\n"
