@@ -12,7 +12,7 @@ COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
 
-.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment
+.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment slides
 
 install: $(STAMP)
 
@@ -60,7 +60,8 @@ floors:
 	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOORS)/floors.txt \
 		> $(FLOORS)/pip.log 2>&1
 	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile tests \
-		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py
+		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py \
+		--ignore tests/course/test_slides_browser.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -81,6 +82,10 @@ wheel: $(STAMP)
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb
 render: $(STAMP)
 	$(BIN)/python notebooks/render.py $(NOTEBOOKS)
+
+# Makes the slides of the lecture, course/slides.html, from course/slides.md and the notebooks.
+slides: $(STAMP)
+	$(BIN)/python course/slides.py
 
 # Draws docs/architecture.svg from the imports.
 architecture: $(STAMP)
