@@ -1,4 +1,5 @@
 # make demo | test | lab | studio | install | render | stamp; each sets up .venv first, once.
+# make site writes the web pages to build/site/html, with an environment of its own.
 # make test COVERAGE=1   measures what the tests reach, too, as continuous integration does.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
@@ -10,8 +11,9 @@ DEMO := demo.png
 COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
+SITE := .venv-site
 
-.PHONY: install demo test lint floors lab studio render stamp architecture clean
+.PHONY: install demo test lint floors lab studio render stamp architecture site clean
 
 install: $(STAMP)
 
@@ -82,5 +84,18 @@ architecture: $(STAMP)
 stamp: $(STAMP)
 	$(BIN)/python notebooks/stamp.py
 
+# The web pages, from the files as committed: nothing is run, and torch is not needed, so only what
+# the extra `site` names is installed, once; then it works offline. EXTERNAL=1 checks outside links.
+site: $(SITE)/.installed
+	$(SITE)/bin/python docs/site/build.py $(if $(EXTERNAL),--external)
+
+$(SITE)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(PYTHON) -c 'import tomllib; \
+		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print("\n".join(project["optional-dependencies"]["site"]))' > $(SITE)/site.txt
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -r $(SITE)/site.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(SITE) $(DEMO) build/site

@@ -149,8 +149,9 @@ def index_page(package: griffe.Module) -> str:
     rows = []
     for name, of in sorted(public_names(package).items(), key=lambda pair: pair[0].lower()):
         role = "func" if of.is_function else "class" if of.is_class else "data"
-        summary = " ".join(_docstring(of).split("\n\n")[0].split())
-        rows.append(f":py:{role}:`{name} <{PACKAGE}.{name}>`\n{indent(summary or '-', DEEPER)}\n")
+        described = of if of.docstring else of.module  # data has none: its file tells
+        summary = " ".join(_docstring(described).split("\n\n")[0].split())
+        rows.append(f":py:{role}:`{name} <{PACKAGE}.{name}>`\n{indent(summary, DEEPER)}\n")
     return "\n".join(
         [
             _title("Reference", "="),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from pathlib import Path
 
 SITE = Path(__file__).parent
@@ -11,7 +10,7 @@ sys.path.insert(0, str(SITE))
 
 project = "nst_utils"
 author = "The nst_utils founders"
-copyright = f"{date.today().year}, {author}; MIT license, pictures under licenses of their own"
+copyright = f"{author}; MIT license, pictures under licenses of their own"
 language = "en"
 extensions = ["myst_nb", "sphinx_copybutton", "mathml"]
 html_math_renderer = "mathml"
@@ -25,6 +24,7 @@ suppress_warnings = ["toc.not_included"]  # pages that only links lead to, such 
 
 html_theme = "furo"
 html_title = "nst_utils"
+templates_path = [str(SITE / "templates")]
 html_static_path = [str(SITE / "static")]
 html_css_files = ["site.css"]
 html_copy_source = False
