@@ -25,7 +25,9 @@ ROOMS += ["teaching", "app", "memory", "support", "cli"]
 
 def read_package(root: Path) -> griffe.Module:
     """The package in that folder, unimported."""
-    package = griffe.load(PACKAGE, search_paths=[root], resolve_aliases=True, allow_inspection=False)
+    package = griffe.load(
+        PACKAGE, search_paths=[root], resolve_aliases=True, allow_inspection=False
+    )
     assert isinstance(package, griffe.Module)
     return package
 
@@ -45,9 +47,11 @@ def _docstring(of: griffe.Object) -> str:
 
 
 def _fields(of: griffe.Class) -> list[griffe.Attribute]:
-    """Of a named tuple or dataclass: what stands in the class with a type."""
-    plain = [x for x in of.attributes.values() if not {"property", "instance-attribute"} & x.labels]
-    return [x for x in plain if x.is_public and x.annotation]
+    """Of a named tuple or dataclass; other classes have none."""
+    if "dataclass" not in of.labels and "NamedTuple" not in map(str, of.bases):
+        return []
+    annotated = [x for x in of.attributes.values() if x.annotation and "property" not in x.labels]
+    return [x for x in annotated if x.is_public]
 
 
 def _show_values(function: griffe.Object, package: griffe.Module) -> None:
@@ -71,7 +75,9 @@ def _signature(of: griffe.Object, package: griffe.Module) -> str:
     _show_values(of, package)
     if len(of.parameters):
         return of.signature()
-    fields = [f"{x.name}: {x.annotation}" + (f" = {x.value}" if x.value else "") for x in _fields(of)]
+    fields = [
+        f"{x.name}: {x.annotation}" + (f" = {x.value}" if x.value else "") for x in _fields(of)
+    ]
     return f"{of.name}({', '.join(fields)})" if fields else of.name
 
 
@@ -157,8 +163,8 @@ def index_page(package: griffe.Module) -> str:
             _title("Reference", "="),
             f".. py:module:: {PACKAGE}\n",
             "What ``import nst_utils as nst`` offers, and below it the package, room by room. Made",
-            "from the docstrings; :doc:`how the package is built </docs/architecture>` tells how it",
-            "hangs together.\n",
+            "from the docstrings; :doc:`how the package is built </docs/architecture>` tells how",
+            "the rooms hang together.\n",
             _title("Names", "-"),
             *rows,
             _title("Rooms", "-"),

@@ -13,10 +13,9 @@ SITE = Path(__file__).resolve().parent
 ROOT = SITE.parents[1]
 sys.path.insert(0, str(SITE))
 
-from sphinx.cmd.build import main as sphinx  # noqa: E402
-
 import api  # noqa: E402
 import check  # noqa: E402
+from sphinx.cmd.build import main as sphinx  # noqa: E402
 from stage import SiteError, Stage  # noqa: E402
 
 
@@ -37,7 +36,9 @@ def main() -> int:
     settings += ["-d", str(asked.folder / "doctrees"), str(source)]
     if code := sphinx(["-b", "html", *settings, str(html)]):
         return code
-    if asked.external and (code := sphinx(["-b", "linkcheck", *settings, str(asked.folder / "links")])):
+    if asked.external and (
+        code := sphinx(["-b", "linkcheck", *settings, str(asked.folder / "links")])
+    ):
         return code
     return check.main([str(html)])
 

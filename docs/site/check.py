@@ -45,13 +45,18 @@ class Page:
         self.file = file
         self.tree = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
         self.ids = Counter(str(x["id"]) for x in self.tree.find_all(id=True))
-        self.anchors = {*self.ids, *(str(x["name"]) for x in self.tree.find_all("a", attrs={"name": True}))}
+        self.anchors = {
+            *self.ids,
+            *(str(x["name"]) for x in self.tree.find_all("a", attrs={"name": True})),
+        }
 
 
 def _loads(page: Page) -> Iterator[str]:
     """Addresses that a browser fetches to show the page."""
     for tag in page.tree.find_all(list(LOADED)):
-        if tag.name == "link" and NOT_FETCHED & {x.lower() for x in tag.get_attribute_list("rel") if x}:
+        if tag.name == "link" and NOT_FETCHED & {
+            x.lower() for x in tag.get_attribute_list("rel") if x
+        }:
             continue
         for attribute in LOADED[tag.name]:
             value = str(tag.get(attribute) or "")
@@ -62,7 +67,10 @@ def _loads(page: Page) -> Iterator[str]:
 
 
 def _headings(page: Page) -> Iterator[str]:
-    levels = [(int(x.name[1]), x.get_text(" ", strip=True)) for x in page.tree.find_all(re.compile("^h[1-6]$"))]
+    levels = [
+        (int(x.name[1]), x.get_text(" ", strip=True))
+        for x in page.tree.find_all(re.compile("^h[1-6]$"))
+    ]
     if (number := sum(level == 1 for level, _ in levels)) != 1:
         yield f"{number} headings h1, should be one"
     above = 0
@@ -90,7 +98,9 @@ def _descriptions(page: Page) -> Iterator[str]:
             yield f"the picture {picture.get('src', '')} has no description (alt)"
     for link in page.tree.find_all("a", href=True):
         pictures = [x for x in link.find_all("img") if x.get("alt")]
-        if not (link.get_text(strip=True) or pictures or link.get("aria-label") or link.get("title")):
+        if not (
+            link.get_text(strip=True) or pictures or link.get("aria-label") or link.get("title")
+        ):
             yield f"the link to {link['href']} has no text"
 
 
@@ -101,7 +111,9 @@ def _foreign(page: Page) -> Iterator[str]:
     for style in page.tree.find_all("style"):
         yield from (f"{x} is loaded from another host" for x in CSS_LOADS.findall(style.get_text()))
     for tag in page.tree.find_all(style=True):
-        yield from (f"{x} is loaded from another host" for x in CSS_LOADS.findall(str(tag["style"])))
+        yield from (
+            f"{x} is loaded from another host" for x in CSS_LOADS.findall(str(tag["style"]))
+        )
 
 
 def _links(page: Page, pages: dict[Path, Page], root: Path) -> Iterator[str]:
@@ -119,7 +131,11 @@ def _links(page: Page, pages: dict[Path, Page], root: Path) -> Iterator[str]:
         file = file / "index.html" if file.is_dir() else file
         if not file.is_file() or not file.is_relative_to(root):
             yield f"the link to {address} leads nowhere"
-        elif parts.fragment and file in pages and unquote(parts.fragment) not in pages[file].anchors | {"top"}:
+        elif (
+            parts.fragment
+            and file in pages
+            and unquote(parts.fragment) not in pages[file].anchors | {"top"}
+        ):
             yield f"the link to {address} leads to a page that has no such anchor"
 
 

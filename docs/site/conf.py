@@ -18,7 +18,8 @@ html_math_renderer = "mathml"
 nb_execution_mode = "off"  # pages show the outputs that are committed
 nb_merge_streams = True
 nb_number_source_lines = False
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "linkify"]
+myst_linkify_fuzzy_links = False  # https://... is a link, README.md in a sentence is none
 myst_heading_anchors = 6
 suppress_warnings = ["toc.not_included"]  # pages that only links lead to, such as source code
 

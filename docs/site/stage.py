@@ -28,7 +28,9 @@ CHAPTERS = {
 PICTURES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 LANGUAGES = {".py": "python", ".json": "json", ".toml": "toml", ".yml": "yaml", ".sh": "bash"}
 # [text](target "title") and <img src="target">, where the target is in the repository.
-LINK = re.compile(r"(\]\(<?|\b(?:src|href)=\")(?![a-z][a-z0-9+.-]*:|[#/>])([^\s\")>#]+)(#[^\s\")>]*)?")
+LINK = re.compile(
+    r"(\]\(<?|\b(?:src|href)=\")(?![a-z][a-z0-9+.-]*:|[#/>])([^\s\")>#]+)(#[^\s\")>]*)?"
+)
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\1[`~]*\s*$", re.DOTALL | re.MULTILINE)
 
 
@@ -108,7 +110,8 @@ class Stage:
         if file.suffix == ".py" and path.startswith("nst_utils/"):
             room = path.split("/")[1].removesuffix(".py")
             room = "index" if room.startswith("__") else room
-            head += f"[In the reference]({relpath(f'api/{room}.rst', f'source/{Path(path).parent}')})\n\n"
+            reference = relpath(f"api/{room}.rst", f"source/{Path(path).parent}")
+            head += f"[In the reference]({reference})\n\n"
         self.write(f"source/{path}.md", f"{head}`````{language}\n{text.rstrip()}\n`````\n")
         return f"source/{path}.md"
 
@@ -162,8 +165,9 @@ class Stage:
                 told = [x for line, x in self.alts.get(notebook, {}).items() if line in source]
                 if not kept and len(told) != 1:
                     raise SiteError(
-                        f"{notebook}: {len(told)} entries of docs/site/alt.toml describe the picture"
-                        f" of the cell that ends with {source.splitlines()[-1]!r}; let it be one"
+                        f"{notebook}: {len(told)} entries of docs/site/alt.toml describe the "
+                        f"picture of the cell that ends with {source.splitlines()[-1]!r}; "
+                        "let it be one"
                     )
                 return " ".join((kept or told[0]).split())
         return ""
