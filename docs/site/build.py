@@ -33,6 +33,7 @@ def main() -> int:
         return 1
     api.write_pages(ROOT, source / "api")
     settings = ["-q", "-W", "--keep-going", "-E", "-c", str(SITE)]
+    settings += ["-D", f"html_extra_path={source / '_extra'}"]
     settings += ["-d", str(asked.folder / "doctrees"), str(source)]
     if code := sphinx(["-b", "html", *settings, str(html)]):
         return code

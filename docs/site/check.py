@@ -67,6 +67,8 @@ def _loads(page: Page) -> Iterator[str]:
 
 
 def _headings(page: Page) -> Iterator[str]:
+    if page.tree.find(class_="reveal"):
+        return  # slides: each has a heading of its own
     levels = [
         (int(x.name[1]), x.get_text(" ", strip=True))
         for x in page.tree.find_all(re.compile("^h[1-6]$"))

@@ -21,6 +21,9 @@ nb_number_source_lines = False
 myst_enable_extensions = ["dollarmath", "linkify"]
 myst_linkify_fuzzy_links = False  # https://... is a link, README.md in a sentence is none
 myst_heading_anchors = 6
+# asis: is stage.py's, for links to files that are handed out as they are, such as slides.
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "asis": "{{path}}"}
+exclude_patterns = ["_extra"]
 suppress_warnings = ["toc.not_included"]  # pages that only links lead to, such as source code
 
 html_theme = "furo"

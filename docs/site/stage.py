@@ -20,11 +20,12 @@ from typing import Any
 SITE = Path(__file__).resolve().parent
 # The front page is README.md. A chapter without pages is left out.
 CHAPTERS = {
-    "Course": ["course/README.md", "course/*.md"],
+    "Course": ["course/README.md", "course/*.ipynb", "course/*.md"],
     "Notebooks": ["notebooks/0*.ipynb"],
     "Behind it": ["docs/promises.md", "benchmarks/README.md", "data/README.md"],
     "Reference": ["docs/architecture.md", "api/index", "docs/site/about.md"],
 }
+AS_THEY_ARE = {".html", ".pdf", ".zip"}  # files that the site hands out under the same path
 PICTURES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 LANGUAGES = {".py": "python", ".json": "json", ".toml": "toml", ".yml": "yaml", ".sh": "bash"}
 # [text](target "title") and <img src="target">, where the target is in the repository.
@@ -44,7 +45,8 @@ def pages(root: Path) -> dict[str, list[str]]:
     for chapter, patterns in CHAPTERS.items():
         found: list[str] = []
         for pattern in patterns:
-            paths = [x.relative_to(root).as_posix() for x in sorted(root.glob(pattern))]
+            files = [x for x in sorted(root.glob(pattern)) if not x.with_suffix(".html").is_file()]
+            paths = [x.relative_to(root).as_posix() for x in files]  # slides.md is no page
             found += [x for x in paths or [pattern] * pattern.startswith("api/") if x not in found]
         if found:
             chapters[chapter] = found
@@ -64,7 +66,7 @@ class Stage:
     """A folder of sources for Sphinx, made from the repository in ``root``."""
 
     def __init__(self, root: Path, folder: Path) -> None:
-        self.root, self.folder = root, folder
+        self.root, self.folder, self.extra = root, folder, folder / "_extra"
         self.chapters = pages(root)
         self.pages = {"README.md", *(x for each in self.chapters.values() for x in each)}
         self.alts = tomllib.loads((SITE / "alt.toml").read_text(encoding="utf-8"))
@@ -90,7 +92,7 @@ class Stage:
             return self.place(normpath(f"{path}/README.md"), page)
         if path == "nst_utils" or (file.is_dir() and file.parent == self.root / "nst_utils"):
             return f"api/{file.name if path != 'nst_utils' else 'index'}.rst"
-        if not file.is_file():
+        if not file.exists():
             raise SiteError(f"{page} has a link to {path}, which is not in the repository")
         if file.suffix in PICTURES:
             self.write(path, file.read_bytes())
@@ -98,13 +100,15 @@ class Stage:
         return self.source_page(path, page)
 
     def source_page(self, path: str, page: str) -> str:
-        """A page that shows a text file; what is no text is put on the site as it is."""
+        """A page that shows a text or lists a folder; other files are handed out as they are."""
         file = self.root / path
-        try:
-            text = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            self.write(path, file.read_bytes())
-            return path
+        if file.is_dir():
+            text = "\n".join(x.name + "/" * x.is_dir() for x in sorted(file.iterdir()))
+        else:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        if file.suffix in AS_THEY_ARE or "\ufffd" in text:
+            self.write(f"_extra/{path}", file.read_bytes())
+            return f"_extra/{path}"
         language = LANGUAGES.get(file.suffix, "text")
         head = f"---\nnosearch: true\n---\n\n# `{path}`\n\n"
         if file.suffix == ".py" and path.startswith("nst_utils/"):
@@ -124,8 +128,9 @@ class Stage:
                 return link[0]  # an attachment, put there before
             path = normpath(f"{Path(page).parent}/{target}")
             place = self.place(path, page)
-            at = Path("index.md" if page == "README.md" else page).parent
-            return before + relpath(place, at) + anchor
+            if place.startswith("_extra/"):  # conf.py has this scheme
+                return before + "asis:" * before.startswith("]") + target + anchor
+            return before + relpath(place, Path(page).parent) + anchor
 
         return outside_code(text, lambda part: LINK.sub(turn, part))
 
@@ -183,9 +188,12 @@ class Stage:
     def lay_out(self) -> None:
         """All of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.extra.mkdir(parents=True)
         self.front_page()
         for page in sorted(self.pages - {"README.md"}):
             if "." in page:  # the reference comes from elsewhere
                 self.page(page)
+        for file in sorted(self.root.glob("course/*.html")):
+            self.source_page(file.relative_to(self.root).as_posix(), "the course")
         for file in sorted((self.root / "nst_utils").rglob("*.py")):
             self.source_page(file.relative_to(self.root).as_posix(), "the reference")

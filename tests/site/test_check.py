@@ -97,6 +97,11 @@ def test_a_style_sheet_that_loads_from_another_host_is_found(style: str, tmp_pat
     ]
 
 
+def test_slides_have_a_heading_each(tmp_path: Path) -> None:
+    slides = GOOD.replace("<h2>Links</h2>", "<h1>Links</h1>")
+    assert site(tmp_path, slides.replace("<body>", "<body><div class='reveal'></div>")) == []
+
+
 def test_a_folder_without_pages_is_a_fault(tmp_path: Path) -> None:
     assert "there are no pages" in " ".join(check.faults(tmp_path))
 

@@ -98,6 +98,10 @@ LINKS = {
     "outside": ("[x](https://a.org/b.md)", "[x](https://a.org/b.md)"),
     "mail": ("[x](mailto:a@b.org)", "[x](mailto:a@b.org)"),
     "anchor": ("[x](#here)", "[x](#here)"),
+    "slides": ("[x](s.html#/2)", "[x](asis:s.html#/2)"),
+    "slides-html": ('<a href="s.html">', '<a href="s.html">'),
+    "no-text": ("[x](../raw.bin)", "[x](asis:../raw.bin)"),
+    "bare-folder": ("[x](../scripts)", "[x](../source/scripts.md)"),
     "title": ('[x](../LICENSE "y")', '[x](../source/LICENSE.md "y")'),
     "more-page": ("[x](more.md)", "[x](more.md)"),
     "code": ("```\n[x](nothing.md)\n```", "```\n[x](nothing.md)\n```"),
@@ -109,10 +113,21 @@ def test_links_between_files_become_links_between_pages(kind: str, tmp_path: Pat
     before, after = LINKS[kind]
     files = {"docs/promises.md": f"# Page\n\n{before}\n", "data/README.md": "# Data\n"}
     files |= {"LICENSE": "free", "docs/curve.png": "a picture", "docs/more.md": "# More\n"}
+    files |= {"docs/s.html": "<h1>Slides</h1>", "raw.bin": "\ufffd", "scripts/one.py": "1"}
     assert laid_out(tmp_path, files, "docs/promises.md") == f"# Page\n\n{after}\n"
     target = after.partition("](")[2].rstrip(")").partition("#")[0].partition(" ")[0]
-    if ":" not in target and target and kind not in {"room", "package", "code"}:
+    if (
+        ":" not in target
+        and target.endswith((".md", ".png"))
+        and kind not in {"room", "package", "code"}
+    ):
         assert (tmp_path / "out" / "docs" / target).is_file()
+
+
+def test_slides_are_handed_out_as_they_are(tmp_path: Path) -> None:
+    files = {"course/README.md": "[x](s.html)", "course/s.html": "<h1>x</h1>", "course/s.md": "x"}
+    assert laid_out(tmp_path, files, "_extra/course/s.html") == "<h1>x</h1>"
+    assert repository(tmp_path, files).chapters["Course"] == ["course/README.md"]
 
 
 def test_a_link_to_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
