@@ -153,7 +153,9 @@ class Stage:
                 for name, kinds in cell.pop("attachments", {}).items():
                     for data in kinds.values():
                         self.write(f"{stem}/{name}", base64.b64decode(data))
-                text = text.replace("](attachment:", f"]({Path(stem).name}/")
+                    text = text.replace(f"](attachment:{name}", f"]({Path(stem).name}/{name}")
+                if missing := re.search(r"\]\(attachment:([^)]*)", text):
+                    raise SiteError(f"{page} has no attachment {missing[1]}, but shows it")
                 cell["source"] = self.turn_links(text, page)
             elif alt := self.alt(cell, Path(stem).name):
                 cell["metadata"]["mystnb"] = {"image": {"alt": alt}}

@@ -156,6 +156,12 @@ def test_attachments_become_files(tmp_path: Path) -> None:
     assert (tmp_path / "out/notebooks/00_a/done.jpg").read_bytes() == b"a picture"
 
 
+def test_an_attachment_that_is_not_there_is_said(tmp_path: Path) -> None:
+    cell = {"cell_type": "markdown", "source": "![done](attachment:done.jpg)"}
+    with pytest.raises(stage.SiteError, match=r"00_a.ipynb has no attachment done.jpg"):
+        laid_out(tmp_path, {"notebooks/00_a.ipynb": notebook(cell)}, "notebooks/00_a.ipynb")
+
+
 def test_the_description_of_a_figure_is_kept(tmp_path: Path) -> None:
     cell = picture_cell("nst.show(x)", alt="a château,\npainted")
     book = json.loads(
