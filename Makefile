@@ -1,5 +1,6 @@
-# make demo | test | lab | studio | wheel | slides | site | assignment | install | render | stamp;
+# make demo | test | lab | studio | wheel | slides | assignment | install | render | stamp;
 # each sets up .venv first, once.
+# make site writes the web pages to build/site/html, with an environment of its own.
 # make test COVERAGE=1   measures what the tests reach, too, as continuous integration does.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
@@ -11,8 +12,9 @@ DEMO := demo.png
 COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
+SITE := .venv-site
 
-.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment slides
+.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment slides site
 
 install: $(STAMP)
 
@@ -99,5 +101,18 @@ stamp: $(STAMP)
 assignment: $(STAMP)
 	$(BIN)/python course/release.py
 
+# The web pages, from the files as committed: nothing is run, and torch is not needed, so only what
+# the extra `site` names is installed, once; then it works offline. EXTERNAL=1 checks outside links.
+site: $(SITE)/.installed
+	$(SITE)/bin/python docs/site/build.py $(if $(EXTERNAL),--external)
+
+$(SITE)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(PYTHON) -c 'import tomllib; \
+		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print("\n".join(project["optional-dependencies"]["site"]))' > $(SITE)/site.txt
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -r $(SITE)/site.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(DEMO) dist
+	rm -rf $(VENV) $(SITE) $(DEMO) dist build/site course/slides.html
