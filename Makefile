@@ -1,4 +1,6 @@
-# make demo | test | lab | studio | wheel | install | render | stamp; each sets up .venv first, once.
+# make demo | test | lab | studio | wheel | slides | assignment | install | render | stamp;
+# each sets up .venv first, once.
+# make site writes the web pages to build/site/html, with an environment of its own.
 # make test COVERAGE=1   measures what the tests reach, too, as continuous integration does.
 # PYTHON=python3.12 make install   picks the interpreter (3.11 or newer).
 
@@ -11,8 +13,9 @@ DIST := dist
 COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
+SITE := .venv-site
 
-.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean
+.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment slides site
 
 install: $(STAMP)
 
@@ -37,7 +40,7 @@ test: export OMP_NUM_THREADS = 1
 test: $(STAMP) lint
 	$(BIN)/pytest -n 2 --dist loadfile -p no:nbval $(COVERED) tests
 	NST_QUICK=1 $(BIN)/pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env \
-		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks
+		--nbval-cell-timeout=300 --nbval-kernel-startup-timeout=120 notebooks course
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -60,7 +63,8 @@ floors:
 	$(FLOORS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(FLOORS)/floors.txt \
 		> $(FLOORS)/pip.log 2>&1
 	$(FLOORS)/bin/python -m pytest -n 2 --dist loadfile tests \
-		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py
+		--ignore tests/app/test_studio_browser.py --ignore tests/notebooks/test_notebooks_browser.py \
+		--ignore tests/course/test_slides_browser.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -83,6 +87,10 @@ wheel: $(STAMP)
 render: $(STAMP)
 	$(BIN)/python notebooks/render.py $(NOTEBOOKS)
 
+# Makes the slides of the lecture, course/slides.html, from course/slides.md and the notebooks.
+slides: $(STAMP)
+	$(BIN)/python course/slides.py
+
 # Draws docs/architecture.svg from the imports.
 architecture: $(STAMP)
 	$(BIN)/python docs/architecture.py
@@ -91,5 +99,22 @@ architecture: $(STAMP)
 stamp: $(STAMP)
 	$(BIN)/python notebooks/stamp.py
 
+# Writes course/assignment.ipynb, without solutions, from the solved one in course/solutions.
+assignment: $(STAMP)
+	$(BIN)/python course/release.py
+
+# The web pages, from the files as committed: nothing is run, and torch is not needed, so only what
+# the extra `site` names is installed, once; then it works offline. EXTERNAL=1 checks outside links.
+site: $(SITE)/.installed
+	$(SITE)/bin/python docs/site/build.py $(if $(EXTERNAL),--external)
+
+$(SITE)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(PYTHON) -c 'import tomllib; \
+		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print("\n".join(project["optional-dependencies"]["site"]))' > $(SITE)/site.txt
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -r $(SITE)/site.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(DEMO) $(DIST)
+	rm -rf $(VENV) $(SITE) $(DEMO) $(DIST) build/site course/slides.html

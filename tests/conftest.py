@@ -30,6 +30,7 @@ def pytest_configure() -> None:
 TOGETHER = {
     "test_studio_browser.py": "browser",
     "test_notebooks_browser.py": "browser",
+    "test_slides_browser.py": "browser",
     "test_kills.py": "processes",
     "test_memory.py": "processes",
 }

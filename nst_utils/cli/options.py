@@ -154,7 +154,9 @@ def _add_step_options(sub: argparse.ArgumentParser) -> None:
         f"({Settings.learning_rate})",
     )
     group.add_argument(
-        "--exact", action="store_const", const=True, help="the paper's procedure, no shortcuts"
+        "--exact",
+        action=argparse.BooleanOptionalAction,
+        help="the paper's procedure, no shortcuts; or, with a preset that has it, the shortcuts",
     )
     group.add_argument("--seed", type=whole(0, MAX_SEED), default=0, help="of the noise (0)")
 

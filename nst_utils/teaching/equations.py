@@ -53,6 +53,12 @@ def _style_gradient_unclosed(F: Tensor, A: Tensor) -> Tensor:
     return ((losses.gram_matrix(F) - A) @ _flat(F) / (N**2 * M**2)).view_as(F)
 
 
+def _style_gradient_reshaped(F: Tensor, A: Tensor) -> Tensor:
+    N, M = _sizes(F)
+    product = _flat(F).transpose(1, 2) @ (losses.gram_matrix(F) - A) / (N**2 * M**2)
+    return product.reshape(F.shape) * (F > 0)
+
+
 def _sizes(F: Tensor) -> tuple[int, int]:
     N, M = _flat(F).shape[1:]
     return N, M
@@ -106,6 +112,11 @@ CONTENT_LOSS_MEAN = Quantity(
         ),
         "it takes the mean over the whole batch; each picture must get its own": lambda F, P: (
             losses.content_loss(F, P).mean()
+        ),
+        "it is the mean over everything, as mse_loss takes it; each picture must get its own mean, "
+        "and half of it": lambda F, P: (F - P).square().mean(),
+        "it adds up everything, the whole batch; each picture must get its own, divided by N M": (
+            _over_all(_content_sum)
         ),
         SUMMED_OVER_BATCH: _over_all(losses.content_loss),
     },
@@ -217,6 +228,10 @@ STYLE_LOSS_GRADIENT = Quantity(
         ),
         "it divides by M, where equation 6 has M^2": lambda F, A: (
             losses.style_loss_gradient(F, A) * _sizes(F)[1]
+        ),
+        "the product is F^T (G - A), the other way round, and reshaped: that does not transpose, "
+        "it mixes filters with positions; (G - A) F has the right order already": lambda F, A: (
+            _style_gradient_reshaped(F, A)
         ),
         "it is not divided; equation 6 has 1 / (N^2 M^2)": lambda F, A: (
             losses.style_loss_gradient(F, A) * (_sizes(F)[0] * _sizes(F)[1]) ** 2

@@ -277,6 +277,7 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--init content", "init", "content"),
     ("--init style", "init", "style"),
     ("--smaller-first none", "smaller_first", {}),
+    ("--exact --no-exact", "exact", False),
     ("--smaller-first 0.25:9,0.5:20", "smaller_first", {0.25: 9, 0.5: 20}),
     ("--style-layer-weights 1,2,3,4,5", "style_layer_weights", [1.0, 2.0, 3.0, 4.0, 5.0]),
     ("--style-reduction values", "style_reduction", "values"),
@@ -366,6 +367,27 @@ def test_another_preset_is_taken_whole_and_options_override_it(
     assert asked.network["pooling"] == "max"
     expected = other.transfer_settings() | {"steps": 4}
     assert {name: asked.settings[name] for name in expected} == expected
+
+
+PAPER = """--network vgg19 --weights bundled --pooling avg --normalized authors --padding nearest
+    --precision float32 --content-layers conv4_2 --content-weight 0.005 --style-weight 1
+    --style-layers conv1_1,conv2_1,conv3_1,conv4_1,conv5_1 --content-reduction mean
+    --style-reduction paper --tv-weight 0 --tv-power 2 --init noise --optimizer lbfgs
+    --learning-rate 0.02 --no-exact --steps 300 --smaller-first none"""
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_papers_settings_can_be_typed_over_any_preset(
+    name: str, run: Run, asked: Asked, tmp_path: Path
+) -> None:
+    options = ("-o", tmp_path / "a.png", "--size", 32, "--preset", name, *PAPER.split())
+    assert run("transfer", "chelsea", "china", *options).code == 0
+    assert asked.network == PRESETS["paper"].network_settings()
+    expected = PRESETS["paper"].transfer_settings() | {"smaller_first": {}}
+    found = {key: asked.settings[key] for key in expected}
+    for layers in ("content_layers", "style_layers"):
+        found[layers] = tuple(found[layers])
+    assert found == expected
 
 
 def test_the_report_never_holds_what_json_does_not_know(

@@ -26,8 +26,7 @@ OF_PYRAMID = "N (N + 1) / 2 of the five layers, their sum, and what a picture of
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "02": {
         "156": "pixels that conv5_1 sees",
-        **dict.fromkeys(["8,256", "32,896", "131,328", "305,888", "319"], OF_PYRAMID),
-        **dict.fromkeys(["406", "623,616"], "rows and numbers of the painting at 512 px"),
+        **dict.fromkeys(["8,256", "32,896", "131,328", "319"], OF_PYRAMID),
     },
     "04": {"342": "rows of the photograph at 512 px", "5e-4": "the authors' later program"},
     "06": {"5e-4": OF_FIGURE_3, "5e-3": OF_FIGURE_3},

@@ -91,6 +91,13 @@ sys.exit(parser.main())
 """
 
 
+def is_the_sentence(err: bytes, folder: Path) -> bool:
+    """Whether it tells what lies there; a quick machine may already have made a picture."""
+    there = (folder / "out.png").exists()
+    what = b"the picture so far is in out.png" if there else b"nothing was written"
+    return err == b"nst: interrupted; " + what + b"\n"
+
+
 @pytest.mark.parametrize("seconds", [0.05, 0.5])
 def test_ctrl_c_while_a_command_loads_what_it_needs_is_a_sentence(
     seconds: float, tmp_path: Path
@@ -110,7 +117,7 @@ def test_ctrl_c_while_a_command_loads_what_it_needs_is_a_sentence(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err == b"nst: interrupted; nothing was written\n"
+    assert is_the_sentence(err, tmp_path)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 1.0, 3.0])
@@ -122,6 +129,4 @@ def test_ctrl_c_at_any_moment_of_the_work_is_a_sentence(seconds: float, tmp_path
         code = process.wait(60)
         err = process.stderr.read() if code is not None else b""
     assert code == 130, err
-    assert err.startswith(b"nst: interrupted"), err
-    assert err.count(b"\n") == 1, err
-    assert (tmp_path / "out.png").exists() == (b"the picture so far" in err)
+    assert is_the_sentence(err, tmp_path)
