@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo.png
+DIST := dist
 COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 
 FLOORS := .venv-floors
@@ -76,9 +77,10 @@ studio: $(STAMP)
 # One file to hand to a class: the package with its weights, pictures and notebooks. What builds it
 # is in .venv, so that this works offline.
 wheel: $(STAMP)
-	@wheel="$(CURDIR)/$$($(BIN)/hatchling build --target wheel)" && \
-		echo "The wheel: $$wheel ($$(du -m "$$wheel" | cut -f1) MB)" && \
-		echo "To install it: pip install $$(basename "$$wheel"); then nst notebooks my-folder"
+	@rm -f $(DIST)/*.whl
+	@$(BIN)/python -m hatchling build --target wheel --directory $(DIST)
+	@echo "The wheel: $(abspath $(DIST))/$$(basename $(DIST)/*.whl) ($$(du -m $(DIST)/*.whl | cut -f1) MB)"
+	@echo "Where it is to go: pip install $$(basename $(DIST)/*.whl), then nst notebooks my-folder"
 
 # Runs every notebook at full size and keeps the outputs: hours on a CPU.
 # One only: make render NOTEBOOKS=03_style_transfer.ipynb
@@ -115,4 +117,4 @@ $(SITE)/.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(SITE) $(DEMO) dist build/site course/slides.html
+	rm -rf $(VENV) $(SITE) $(DEMO) $(DIST) build/site course/slides.html
