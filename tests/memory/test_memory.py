@@ -347,14 +347,15 @@ def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_p
 
 # So that it is the responses that take the memory, not the kernels of deep layers.
 SHALLOW: dict[str, Any] = {"content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"]}
-# What is enough differs from process to process: each limit is that of a process of its own, made
+# What is enough differs from process to process, and the room between too little and enough for the
+# whole may be narrow, so it is searched by halves. Each limit is that of a process of its own, made
 # from one that has loaded everything.
 SCARCE = """
 import os, sys
 estimate.available = lambda device: 10**15  # as if there were enough
 path, pictures, settings, said = sys.argv[1:]
 net = nst.vgg19()
-for more in (140, 120, 160, 100, 180, 80, 200, 130, 150, 110, 170, 90, 190, 135, 145):
+def said_with(more):
     child = os.fork()
     if not child:
         os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
@@ -363,11 +364,22 @@ for more in (140, 120, 160, 100, 180, 80, 200, 130, 150, 110, 170, 90, 190, 135,
         torch.save(result.image, path)
         sys.exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    lines = open(said).read().splitlines()
-    if code == 0 and lines and "stopped" not in lines[-1]:
-        sys.exit(0)
-    assert not lines or "there is not enough memory" in lines[-1], (more, lines)
-sys.exit("no limit was found at which it goes on in tiles")
+    return code, open(said).read().splitlines()
+tried = []
+for _ in range(3):  # what a process needs varies a little
+    little, enough = 64, 448
+    while enough - little > 2:
+        more = (little + enough) // 2
+        code, lines = said_with(more)
+        tried.append((more, code, lines[-1:]))
+        if code == 0 and not lines:
+            enough = more
+        elif code == 0 and "stopped" not in lines[-1]:
+            sys.exit(0)
+        else:  # so little that Python itself may have failed
+            assert code or "there is not enough memory" in lines[-1], tried
+            little = more
+sys.exit(f"no limit was found at which it goes on in tiles: {tried}")
 """
 
 
