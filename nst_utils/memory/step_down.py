@@ -43,7 +43,7 @@ class WithinMemory(Objective):
         self._may_move = may_move
         super().__init__(net, rows, **settings)
 
-    def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
+    def evaluate(self, images: Tensor, rows: Sequence[int] | None = None) -> Evaluation:
         evaluate = partial(super().evaluate, images, rows)
         return self._with_less(evaluate, len(images), max(images.shape[2:]))
 
@@ -69,15 +69,18 @@ class WithinMemory(Objective):
         """Take the next measure, and say which."""
         now = min(side, self.tile or side)
         smaller = max(tiles.LEAST_TILE, now // 2)
-        if not self.one_by_one and pictures > 1:
-            self.one_by_one = True
-            return "one picture at a time goes through the network"
+        together = min(pictures, self.at_once or pictures)
+        if together > 1:
+            self.at_once = together // 2
+            if self.at_once == 1:
+                return "one picture at a time goes through the network"
+            return f"{self.at_once} pictures at a time go through the network"
         if smaller < now and tiles.can_be_cut(self.net.architecture):
             self.tile = smaller
             return f"the network sees tiles of {smaller} px, which takes longer"
         if self._may_move and self.device.type != "cpu":
             self.net = on_device(self.net, torch.device("cpu"))
-            self.tile, self.one_by_one = self._tile_asked_for, True
+            self.tile, self.at_once = self._tile_asked_for, 1
             return "the network runs on the CPU, which takes longer"
         raise MemoryError(
             "there is not enough memory, however a picture is cut; use a smaller size"

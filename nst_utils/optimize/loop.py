@@ -20,6 +20,7 @@ from nst_utils.optimize.coarse_to_fine import Level
 from nst_utils.optimize.descent import Descent
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.optimizer import Optimizer
+from nst_utils.optimize.recorded import fastest_convolutions
 from nst_utils.optimize.records import Record
 from nst_utils.optimize.results import Callback, Result
 from nst_utils.optimize.settings import LearningRate, Settings
@@ -96,7 +97,11 @@ def minimize(
     levels = [*coarse, Level((start.shape[2], start.shape[3]), lambda: objective)]
     loop = _loop_settings(how, objective)
     run = Descent(levels, loop["steps"], start, make_optimizer, tolerance, objective.columns)
-    with _opened(checkpoint, objective, start, levels, loop) as file, only_first() as request:
+    with (
+        _opened(checkpoint, objective, start, levels, loop) as file,
+        only_first() as request,
+        fastest_convolutions(device),
+    ):
         if file is not None:
             _go_on_from(file, run, loop["steps"] if progress else None)
         resumed, was_finished, interrupted = run.number, run.record.finished, False
@@ -119,6 +124,7 @@ def minimize(
             if not run.number:  # the start is no picture to keep
                 raise
             interrupted = True
+        run.catch_up()
         result = _result(run, objective, (settings or {}) | _settings_on_the_way(run.record) | loop)
         result.peak_memory_bytes = _peak_memory(device)
         result.resumed, result.interrupted = resumed, interrupted or request.number is not None
@@ -205,9 +211,10 @@ def _settings_on_the_way(record: Record) -> dict[str, Any]:
 
 def _losses(run: Descent, steps: int) -> str:
     """The step and the losses of the pictures, averaged, as they stand beside the bar."""
-    losses = run.record.history[-1]
+    history = run.record.history
     shown = [
         f"{name.removesuffix('_loss')}={losses[name].mean().item():.3g}"
+        for losses in history[-1:]  # those of a GPU arrive some steps late
         for name in ("content_loss", "style_loss", "total_loss")
     ]
     return ", ".join([f"step={run.number}/{steps}", *shown])

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
+
+
+class LateLosses(Mapping[str, Tensor]):
+    """Losses that are read from the device when somebody looks at them."""
+
+    def __init__(self, read: Callable[[], Mapping[str, Tensor]]) -> None:
+        self._read = cache(read)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 class Step(NamedTuple):
@@ -15,7 +32,8 @@ class Step(NamedTuple):
 
     number: int  # 1, 2, ...
     images: Tensor  # (B, 3, H, W), a copy, on the device; of full size on coarse levels too
-    losses: dict[str, Tensor]  # as in Result.history, each (B,)
+    # As in Result.history, each (B,). To look at them lets a GPU wait for that moment.
+    losses: Mapping[str, Tensor]
     done: float = 0.0  # how much of the work is done, 0..1; a coarse step is less than a full one
 
 

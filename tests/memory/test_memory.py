@@ -255,7 +255,7 @@ def test_on_a_gpu_first_one_picture_at_a_time(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     objective = WithinMemory(net, [row(content, style)] * 3)
-    monkeypatch.setattr(objective, "one_by_one", False)
+    monkeypatch.setattr(objective, "at_once", None)
     size = (content.shape[2], content.shape[3])
     images = torch.cat([nst.noise_image(*size, seed=seed) for seed in range(3)])
     together = objective.evaluate(images)

@@ -103,11 +103,11 @@ def test_an_interrupt_within_the_line_search_keeps_a_whole_step(
     original = objective.evaluate
     calls = []
 
-    def interrupted(images: Tensor, rows: Tensor | None = None) -> object:
+    def interrupted(images: Tensor) -> object:
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return original(images, rows)
+        return original(images)
 
     monkeypatch.setattr(objective, "evaluate", interrupted)
     result = minimize(objective, start, steps=50, progress=False)
