@@ -262,7 +262,7 @@ def profile(device: str, size: int, out: Path) -> dict[str, Any]:
     events = sorted(profiler.key_averages(), key=lambda event: -getattr(event, key))
     waits = [e for e in events if e.key in ("cudaStreamSynchronize", "cudaMemcpyAsync")]
     return {
-        "recorded": lbfgs._moved.replayed,
+        "recorded": lbfgs._recorded.replayed,
         "busiest": [
             {
                 "name": event.key[:100],

@@ -152,7 +152,8 @@ class Objective:
     def _evaluate_batch(self, batch: Batch, images: Tensor) -> Evaluation:
         x = images.to(self.device)  # where the pictures are, unless the work moved
         found = batch.group.evaluate(self.net, x, batch.members, batch.weights, self.tile)
-        return Evaluation(*(each.to(images.device) for each in found))
+        # In memory as the pictures are: sums over them depend on that in their last digits.
+        return Evaluation(*(each.to(images.device).contiguous() for each in found))
 
     def _all_batches(self) -> list[Batch]:
         """Those of all rows, whose indices and weights are brought to the device only once."""

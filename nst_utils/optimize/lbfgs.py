@@ -61,7 +61,7 @@ class LBFGS:
         curvature: bool = False,
     ) -> None:
         self._evaluate = evaluate
-        self._moved = Recorded(self._move, start.device)
+        self._recorded = Recorded(start.device)
         self._shape = start.shape
         self._bounds, self._first_step = bounds, first_step
         self._x = self._clamp(start.detach().flatten(1).clone())
@@ -116,14 +116,14 @@ class LBFGS:
     def go_on_with(self, evaluate: Evaluate) -> None:
         """From now on another loss, not far from the one so far; what was learned is kept."""
         self._evaluate = evaluate
-        self._moved = Recorded(self._move, self._x.device)
+        self._recorded = Recorded(self._x.device)
         now = evaluate(self.images)
         self.evaluations += 1
         self._take(now.loss, now.terms, now.gradient.flatten(1))
 
     def step(self) -> None:
         """Move every picture once; a row that finds no better place stays where it is."""
-        self._moved()
+        self._recorded(self._move)
         self.evaluations += 1
 
     def _move(self) -> None:

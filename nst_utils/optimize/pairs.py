@@ -83,12 +83,12 @@ class Pairs:
         def in_place(values: Tensor) -> Tensor:  # back, as a row: (B, m, 1) -> (B, 1, m)
             return values[:, :, 0].gather(1, there)[:, None]
 
-        a = _solve(upper, sorted_by_age(self._s @ gradient[:, :, None]), upper=True)
-        q = torch.baddbmm(gradient[:, None], in_place(a), self._y, alpha=-1)[:, 0]
+        a = _solve(upper, sorted_by_age(_products(self._s, gradient)), upper=True)
+        q = _sums(gradient, in_place(-a), self._y)
         r = first_guess(q)
-        right = diagonal * a[:, :, 0] - sorted_by_age(self._y @ r[:, :, None])
+        right = diagonal * a[:, :, 0] - sorted_by_age(_products(self._y, r))
         c = _solve(upper.transpose(1, 2), right, upper=False)
-        return torch.baddbmm(r[:, None], in_place(c), self._s)[:, 0].neg_()
+        return _sums(r, in_place(c), self._s).neg_()
 
     def remember(self, s: Tensor, y: Tensor, good: Tensor) -> None:
         """Keep the pair (s, y), (B, n) each, in the place of the oldest, in the rows that are
@@ -98,7 +98,7 @@ class Pairs:
         for kept, new in ((self._s, s), (self._y, y)):
             before = kept[self._rows, self._next]
             kept[self._rows, self._next] = torch.where(one, new, before)
-        with_newest = (self._s @ y[:, :, None])[:, :, 0]
+        with_newest = _products(self._s, y)[:, :, 0]
         before = self._products[self._rows, :, self._next]
         self._products[self._rows, :, self._next] = torch.where(one, with_newest, before)
         newest = self._products[self._rows, self._next, self._next]
@@ -111,6 +111,24 @@ class Pairs:
     def forget(self, rows: Tensor) -> None:
         """Begin anew in these rows, (B,) bool; their scaling stays."""
         self._known.masked_fill_(rows, 0)
+
+
+def _products(vectors: Tensor, other: Tensor) -> Tensor:
+    """Inner products of m vectors of each row with another: (B, m, n), (B, n) -> (B, m, 1)."""
+    return _row_by_row(torch.bmm, vectors, other[:, :, None])
+
+
+def _sums(start: Tensor, factors: Tensor, vectors: Tensor) -> Tensor:
+    """(B, n) + (B, 1, m) times (B, m, n) -> (B, n)."""
+    return _row_by_row(torch.baddbmm, start[:, None], factors, vectors)[:, 0]
+
+
+def _row_by_row(work: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """On a GPU all rows at once. On a CPU one after the other, which costs nothing, since each is
+    large, and makes a batch the same as its rows to the last bit."""
+    if tensors[0].device.type != "cpu" or len(tensors[0]) == 1:
+        return work(*tensors)
+    return torch.cat([work(*row) for row in zip(*(x.split(1) for x in tensors), strict=True)])
 
 
 def _solve(triangle: Tensor, right: Tensor, *, upper: bool) -> Tensor:

@@ -15,19 +15,21 @@ _BEFORE = 12
 
 
 class Recorded:
-    """Work that is the same each time, on the same tensors; called as often as it is to be done.
+    """Does work that is the same each time, on the same tensors: called with it, as often as it is
+    to be done.
 
     On a CUDA device a step is some hundred small operations, and Python takes longer to ask for
     them than the device to do them; replayed, they follow each other at once. What cannot be
     recorded is done as everywhere else, one operation at a time.
 
+    The work must read no value from the device, and change its tensors in place. It is not kept:
+    what is not in a circle is let go at once, with its memory.
+
     Args:
-        work: must read no value from the device, and must change its tensors in place.
         device: where it is done.
     """
 
-    def __init__(self, work: Callable[[], None], device: torch.device) -> None:
-        self._work = work
+    def __init__(self, device: torch.device) -> None:
         self._left: int | None = _BEFORE if device.type == "cuda" else None
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -36,11 +38,11 @@ class Recorded:
         """Whether it was recorded."""
         return self._graph is not None
 
-    def __call__(self) -> None:
+    def __call__(self, work: Callable[[], None]) -> None:
         if self._left == 0:
-            self._record()
+            self._record(work)
         if self._graph is None:
-            self._work()
+            work()
             self._left = self._left and self._left - 1
             return
         pulse = between_layers.get()
@@ -48,13 +50,15 @@ class Recorded:
             pulse()
         self._graph.replay()
 
-    def _record(self) -> None:
+    def _record(self, work: Callable[[], None]) -> None:
         self._left = None
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()  # a recorded step has memory of its own
         with contextlib.suppress(RuntimeError):
-            with torch.cuda.graph(graph):
-                self._work()  # is not done, only written down
+            # Other threads may go on using the device for something else.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                work()  # is not done, only written down
             self._graph = graph
         if self._graph is None:
             torch.cuda.synchronize()
