@@ -53,7 +53,8 @@ def minimize(
     Args:
         objective: the table of what is to be matched, one row for each picture.
         start: (B, 3, H, W), 0..1, where the pictures begin.
-        steps: how often every picture is moved.
+        steps: how often every picture is moved; one that would not get better by it stays where it
+            is. Each is one evaluation of loss and gradient.
         optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
         learning_rate: of Adam, on the 0..1 scale; where it changes, the step (1, 2, ...) from which
             each rate holds: ``{1: 0.02, 200: 0.005}``.
