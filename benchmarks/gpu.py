@@ -25,6 +25,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -102,7 +104,24 @@ def agreement(device: str, size: int, out: Path) -> dict[str, Any]:
     told: dict[str, Any] = {each: differences(each) for each in PRECISIONS}
     told["float32, batch of 3"] = differences("float32", rows=3)
     told["float32, tiles"] = differences("float32", tile=size // 2)
+    told["30 steps, recorded against not"] = recorded_against_not(device, size)
     return told
+
+
+def recorded_against_not(device: str, size: int) -> dict[str, float]:
+    """How far the losses of a run lie apart whose steps are replayed, and of one whose are not."""
+    import nst_utils as nst
+    from nst_utils.optimize import recorded
+
+    content, style = pictures(size)
+    options: dict[str, Any] = {"device": device, "steps": 30, "exact": True, "progress": False}
+    options["net"] = nst.vgg19().to(device)
+    losses = [nst.transfer(content, style, **options).history["total_loss"]]
+    before, recorded.BEFORE = recorded.BEFORE, 10**9
+    losses.append(nst.transfer(content, style, **options).history["total_loss"])
+    recorded.BEFORE = before
+    apart = (losses[0] - losses[1]).abs() / losses[1]
+    return {"at step 14": float(apart[13, 0]), "at the end": float(apart[-1, 0])}
 
 
 def tests(device: str, size: int, out: Path) -> dict[str, Any]:
@@ -125,6 +144,14 @@ def speed(device: str, size: int, out: Path) -> dict[str, Any]:
     from nst_utils.optimize.lbfgs import LBFGS
     from nst_utils.optimize.recorded import fastest_convolutions
 
+    def step_time(pixels: int, precision: str, rows: int) -> float:
+        """In a function, so that the memory is free before the next ones take it."""
+        table, start = problem(device, pixels, precision, rows)
+        with fastest_convolutions(torch.device(device)):
+            lbfgs = LBFGS(table.evaluate, start, curvature=True)
+            repeat(lbfgs.step, warm)
+            return statistics.median(timed(device, lbfgs.step, steps) for _ in range(blocks))
+
     warm, blocks, steps = (16, 5, 10) if is_cuda(device) else (2, 3, 1)
     told: dict[str, Any] = {}
     for pixels in (size // 2, size, 2 * size):
@@ -132,17 +159,14 @@ def speed(device: str, size: int, out: Path) -> dict[str, Any]:
             for rows in BATCHES:
                 name = f"{pixels} px, {precision}, {rows}"
                 try:
-                    table, start = problem(device, pixels, precision, rows)
-                    with fastest_convolutions(torch.device(device)):
-                        lbfgs = LBFGS(table.evaluate, start, curvature=True)
-                        repeat(lbfgs.step, warm)
-                        times = [timed(device, lbfgs.step, steps) for _ in range(blocks)]
-                    told[name] = {"ms": 1e3 * statistics.median(times)}
+                    told[name] = {"ms": 1e3 * step_time(pixels, precision, rows)}
                 except (RuntimeError, MemoryError) as error:
                     told[name] = {"failed": str(error).splitlines()[0]}
                 if not is_cuda(device):
                     break  # a processor takes them one by one anyway
-        told[f"{pixels} px, tutorials' loop, 1"] = {"ms": 1e3 * plain_step(device, pixels)}
+        # With cuDNN's choice of the fastest methods, too.
+        with fastest_convolutions(torch.device(device)):
+            told[f"{pixels} px, tutorials' loop, 1"] = {"ms": 1e3 * plain_step(device, pixels)}
     return told
 
 
@@ -228,18 +252,20 @@ def memory(device: str, size: int, out: Path) -> dict[str, Any]:
         peak = torch.cuda.max_memory_allocated()
         told[f"{pixels} px, tutorials' loop"] = {"peak_gib": peak / 2**30}
     _, total = torch.cuda.mem_get_info()
-    torch.cuda.set_per_process_memory_fraction(min(1.0, 1.5e9 / total))
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 4e9 / total))
     content, style = pictures(2 * size)
     try:
         result = nst.transfer(
             content, style, seed=[0, 1, 2, 3], device=device, steps=15, progress=False
         )
-        told["1.5 GB for four of twice the size"] = {
+        told["4 GB for four of twice the size"] = {
+            "steps": result.steps,
             "finite": bool(result.image.isfinite().all()),
             "device": result.device,
+            "trouble": result.trouble or "none",
         }
     except (ValueError, MemoryError, RuntimeError) as error:
-        told["1.5 GB for four of twice the size"] = {"refused": str(error).splitlines()[0]}
+        told["4 GB for four of twice the size"] = {"refused": str(error).splitlines()[0]}
     return told
 
 
@@ -249,10 +275,12 @@ def profile(device: str, size: int, out: Path) -> dict[str, Any]:
     from torch.profiler import ProfilerActivity
 
     from nst_utils.optimize.lbfgs import LBFGS
+    from nst_utils.optimize.recorded import fastest_convolutions
 
     table, start = problem(device, size, "float32", 1)
     lbfgs = LBFGS(table.evaluate, start, curvature=True)
-    repeat(lbfgs.step, 20 if is_cuda(device) else 2)
+    with fastest_convolutions(torch.device(device)):
+        repeat(lbfgs.step, 20 if is_cuda(device) else 2)
     steps = 10 if is_cuda(device) else 2
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * is_cuda(device)
     with torch.profiler.profile(activities=activities) as profiler:
@@ -347,21 +375,25 @@ def run_stage(stage: str, device: str, size: int, out: Path, limit: float) -> di
     """What a stage found, or why it found nothing."""
     command = [sys.executable, __file__, "stage", stage, device, str(size), str(out)]
     begun = time.perf_counter()
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"not finished within {limit:.0f} s"}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as ran:
+        try:
+            output, errors = ran.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(ran.pid, signal.SIGKILL)  # and what it has started
+            return {"failed": f"not finished within {limit:.0f} s"}
     if ran.returncode:
-        (out / f"{stage}.txt").write_text(ran.stdout + ran.stderr)
-        last = (ran.stderr.strip().splitlines() or ["no word"])[-1]
+        (out / f"{stage}.txt").write_text(output + errors)
+        last = (errors.strip().splitlines() or ["no word"])[-1]
         return {"failed": f"exit code {ran.returncode}: {last}"}
-    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    told: dict[str, Any] = json.loads(output.splitlines()[-1])
     return told | {"took": time.perf_counter() - begun}
 
 
 def table(kept: dict[str, Any]) -> str:
     """A kept file as Markdown; a cell for each figure, or why there is none."""
-    lines = [f"{kept['machine'].get('name', 'unknown')}, {kept['size']} px", ""]
+    name = kept.get("machine", {}).get("name", "unknown")
+    lines = [f"{name}, {kept['size']} px", ""]
     for stage in STAGES[1:]:
         lines += [f"| {stage} | |", "|---|---|"]
         for name, value in kept.get(stage, {"not run": "-"}).items():

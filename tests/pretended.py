@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 NAME = "pretended"
 # Operations that give values to Python, and those that bring them from one device to another.
-READS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero"}
+READS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2"}
 MOVES = {"_to_copy", "copy_", "_copy_from", "set_"}
 
 
@@ -105,7 +105,13 @@ class Pretended(TorchDispatchMode):
         name = func._schema.name.removeprefix("aten::")
         flat = pytree.arg_tree_leaves(*args, **kwargs)
         there = [x for x in flat if isinstance(x, There)]
-        here = [x for x in flat if isinstance(x, Tensor) and not isinstance(x, There) and x.ndim]
+        # A single number may stand beside tensors of any device, but to bring it takes as long.
+        alone = name in MOVES
+        here = [
+            x
+            for x in flat
+            if isinstance(x, Tensor) and not isinstance(x, There) and (x.ndim or alone)
+        ]
         asked = kwargs.get("device")
         on_device = bool(there) if asked is None else torch.device(asked).type == NAME
         if not there and not on_device:
@@ -122,7 +128,7 @@ class Pretended(TorchDispatchMode):
             kwargs["device"] = torch.device("cpu")
         args, kwargs = pytree.tree_map_only(There, lambda x: x.held, (args, kwargs))
         made = func(*args, **kwargs)
-        if not on_device or name in READS - {"nonzero", "masked_select"}:
+        if not on_device or name in READS - {"nonzero", "masked_select", "_unique2"}:
             return made
         known = {id(x.held): x for x in there}  # what is changed in place stays itself
         return pytree.tree_map_only(

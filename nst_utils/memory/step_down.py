@@ -45,7 +45,8 @@ class WithinMemory(Objective):
 
     def evaluate(self, images: Tensor, rows: Sequence[int] | None = None) -> Evaluation:
         evaluate = partial(super().evaluate, images, rows)
-        return self._with_less(evaluate, len(images), max(images.shape[2:]))
+        together = min(len(images), max(len(group.rows) for group in self._groups))
+        return self._with_less(evaluate, together, max(images.shape[2:]))
 
     def _take_targets(self) -> list[Group]:
         longest = max(max(x.shape[2:]) for row in self.rows for x in row.pictures)
@@ -57,7 +58,9 @@ class WithinMemory(Objective):
             try:
                 return work()
             except Exception as error:
-                if not checks.is_out_of_memory(error):
+                # While a step is recorded, nothing can be given back; it goes on unrecorded.
+                recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+                if recording or not checks.is_out_of_memory(error):
                     raise
             # Here, not above: the error would hold on to what was computed so far.
             gc.collect()

@@ -100,7 +100,8 @@ class Adam:
         new = self._evaluate(x)
         self.evaluations += 1
         finite = is_finite(new.loss, new.gradient)
-        good = finite & (self._failures < GIVE_UP_AFTER)
+        given_up = self._failures >= GIVE_UP_AFTER
+        good = finite & ~given_up
         first = good & ~usable  # its very first loss
         self._unit = torch.where(_wide(first), _root_mean_square(new.gradient), self._unit)
         self._loss_at_start = torch.where(first, new.loss, self._loss_at_start)
@@ -109,7 +110,7 @@ class Adam:
         self.terms = torch.where(good[:, None], new.terms, self.terms)
         self._g = torch.where(_wide(good), new.gradient, self._g)
         self._length = torch.where(good, (2 * self._length).clamp(max=1), self._length / 4)
-        self._failures = torch.where(finite, 0, self._failures + 1)
+        self._failures = torch.where(good, 0, self._failures + 1)
         self._compare()
 
     def go_on_with(self, evaluate: Evaluate) -> None:

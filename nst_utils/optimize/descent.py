@@ -14,6 +14,7 @@ from nst_utils.objective.table import Objective
 from nst_utils.optimize.account import Account
 from nst_utils.optimize.coarse_to_fine import Level, at_size, plan, plan_again
 from nst_utils.optimize.optimizer import Optimizer
+from nst_utils.optimize.recorded import fastest_convolutions
 from nst_utils.optimize.records import ENDED_WORSE, Record, part
 from nst_utils.optimize.results import LateLosses, Step
 from nst_utils.support import checks
@@ -71,7 +72,7 @@ class Descent:
                 if self._account.all_broken:
                     return
                 yield self.number
-                if self._failed:
+                if self._failed or self._account.all_broken:  # known since a checkpoint, or so
                     return
             if not self._account.all_broken:
                 self._finish()
@@ -204,7 +205,8 @@ class Descent:
     def _make_step(self) -> None:
         assert self._objective is not None
         assert self._optimizer is not None
-        self._optimizer.step()
+        with fastest_convolutions(self.images.device):
+            self._optimizer.step()
         # Everything after this line is quick: an interrupt hardly ever falls in here.
         self.images, self._best = self._optimizer.images, self._optimizer.best
         self._account.step_made(self._optimizer)

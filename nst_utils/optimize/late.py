@@ -7,7 +7,7 @@ device goes on.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,7 +67,8 @@ class Late:
             self._here.extend(together.cpu().unbind())
             return
         # Only memory that the system cannot move is copied to while both go on.
-        values = torch.empty(together.shape, dtype=together.dtype, pin_memory=True)
+        like: dict[str, Any] = {"dtype": together.dtype, "device": "cpu"}
+        values = torch.empty(together.shape, pin_memory=True, **like)
         values.copy_(together, non_blocking=True)
         event = torch.cuda.Event()
         event.record(torch.cuda.current_stream(together.device))

@@ -90,7 +90,7 @@ class LBFGS:
     @property
     def broken(self) -> Tensor:
         """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
-        return (self._failures >= GIVE_UP_AFTER) | ~is_finite(self.loss, self._g)
+        return self._given_up | ~is_finite(self.loss, self._g)
 
     @property
     def diverged(self) -> Tensor:
@@ -120,6 +120,10 @@ class LBFGS:
         now = evaluate(self.images)
         self.evaluations += 1
         self._take(now.loss, now.terms, now.gradient.flatten(1))
+        # A row that had arrived may have somewhere to go again.
+        self._restart_step.fill_(self._first_step)
+        self._length.fill_(1.0)
+        self._rejected.zero_()
 
     def step(self) -> None:
         """Move every picture once; a row that finds no better place stays where it is."""
@@ -141,14 +145,14 @@ class LBFGS:
         # Losses are float32: a rise within their rounding is no rise.
         rounding = 4 * torch.finfo(self.loss.dtype).eps * self.loss.abs()
         enough = self.loss + _SUFFICIENT * slope.clamp(max=0) + rounding
-        good = finite & ((new.loss <= enough) | ~usable) & ~self.broken_for_good
+        good = finite & ((new.loss <= enough) | ~usable) & ~self._given_up
         # A step that only rounding allows is none: the next one begins shorter.
         lower = good & ((new.loss < self.loss) | ~usable)
         # The least of the parabola through what is known, kept within a tenth and a half.
         shorter = (-slope / (2 * (new.loss - self.loss - slope))).nan_to_num(0.1).clamp(0.1, 0.5)
         self._learn(s, g - self._g, good & usable)
         self._adapt(good, lower, steepest, shorter)
-        self._failures.copy_(torch.where(finite, 0, self._failures + 1))
+        self._failures.copy_(torch.where(finite & ~self._given_up, 0, self._failures + 1))
         here = good[:, None]
         self._x.copy_(torch.where(here, x, self._x))
         self._take(
@@ -158,8 +162,8 @@ class LBFGS:
         )
 
     @property
-    def broken_for_good(self) -> Tensor:
-        """(B,), which rows are tried no more."""
+    def _given_up(self) -> Tensor:
+        """(B,), which rows are not moved any more, whatever comes back."""
         return self._failures >= GIVE_UP_AFTER
 
     def _take(self, loss: Tensor, terms: Tensor, gradient: Tensor) -> None:
@@ -211,9 +215,9 @@ class LBFGS:
         self._rejected.copy_(torch.where(good | steepest, 0, self._rejected + 1))
         self._length.copy_(torch.where(good | steepest, 1.0, self._length * shorter))
         change = torch.where(lower, 2.0, torch.where(good, 0.1, shorter))
-        restart = (change * self._restart_step).clamp(max=self._first_step)
+        restart = (change * self._restart_step).clamp(1e-6 * self._first_step, self._first_step)
         self._restart_step.copy_(torch.where(steepest, restart, self._restart_step))
-        given_up = self._rejected >= _TRIALS
-        self._pairs.forget(given_up | (good & ~lower))
-        self._length.masked_fill_(given_up, 1.0)
-        self._rejected.masked_fill_(given_up, 0)
+        useless = self._rejected >= _TRIALS
+        self._pairs.forget(useless | (good & ~lower))
+        self._length.masked_fill_(useless, 1.0)
+        self._rejected.masked_fill_(useless, 0)

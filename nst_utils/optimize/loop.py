@@ -20,7 +20,6 @@ from nst_utils.optimize.coarse_to_fine import Level
 from nst_utils.optimize.descent import Descent
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.optimizer import Optimizer
-from nst_utils.optimize.recorded import fastest_convolutions
 from nst_utils.optimize.records import Record
 from nst_utils.optimize.results import Callback, Result
 from nst_utils.optimize.settings import LearningRate, Settings
@@ -60,7 +59,7 @@ def minimize(
             each rate holds: ``{1: 0.02, 200: 0.005}``.
         tolerance: stop early once the total loss of every picture fell by less than this fraction
             over the last ten steps (of a coarse level: go on to the next); ``None``, the default,
-            never stops early.
+            never stops early. On a GPU, whose losses are read late, some steps later.
         exact: plain L-BFGS; otherwise it begins with a better guess at the curvature (see
             :mod:`nst_utils.optimize.curvature`).
         coarse: smaller copies of the problem to begin with, coarsest first. Each takes as many of
@@ -72,9 +71,9 @@ def minimize(
             neither a terminal nor a notebook.
         checkpoint: a file to which the run is saved now and then, for at most 3 % of its time.
             Where it exists already, the run goes on from there, and ends as if it had never been
-            interrupted: the same picture bit for bit, on the same machine. A finished run is
-            given back as it was; with more ``steps`` than before, the run goes on to them, unless
-            it is still at a coarse level. Callbacks are told of the remaining steps only.
+            interrupted: the same picture, on the CPU of the same machine bit for bit. A finished
+            run is given back as it was; with more ``steps`` than before, the run goes on to them,
+            unless it is still at a coarse level. Callbacks are told of the remaining steps only.
         settings: kept in the result.
 
     An interrupt (Ctrl-C) ends the run and returns the best pictures so far. So does a picture that
@@ -98,11 +97,7 @@ def minimize(
     levels = [*coarse, Level((start.shape[2], start.shape[3]), lambda: objective)]
     loop = _loop_settings(how, objective)
     run = Descent(levels, loop["steps"], start, make_optimizer, tolerance, objective.columns)
-    with (
-        _opened(checkpoint, objective, start, levels, loop) as file,
-        only_first() as request,
-        fastest_convolutions(device),
-    ):
+    with _opened(checkpoint, objective, start, levels, loop) as file, only_first() as request:
         if file is not None:
             _go_on_from(file, run, loop["steps"] if progress else None)
         resumed, was_finished, interrupted = run.number, run.record.finished, False

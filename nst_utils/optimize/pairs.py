@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-_STATE = ("_s", "_y", "_products", "_next", "_known", "scaling")
+_STATE = ("_s", "_y", "_inner", "_next", "_known", "scaling")
 
 
 class Pairs:
@@ -39,12 +39,12 @@ class Pairs:
     def __init__(self, rows: int, size: int, number: int, like: Tensor) -> None:
         self._s = like.new_zeros(rows, number, size)
         self._y = like.new_zeros(rows, number, size)
-        self._products = like.new_zeros(rows, number, number)  # s_i y_j, by place in memory
+        self._inner = like.new_zeros(rows, number, number)  # s_i y_j, by place
         self._next = torch.zeros(rows, dtype=torch.long, device=like.device)  # place to be filled
         self._known = torch.zeros_like(self._next)  # pairs since the last :meth:`forget`
         self._rows = torch.arange(rows, device=like.device)
         self._places = torch.arange(number, device=like.device)
-        self._ones = torch.eye(number, dtype=like.dtype, device=like.device)
+        self._identity = torch.eye(number, dtype=like.dtype, device=like.device)
         self.scaling = like.new_ones(rows)
 
     def state(self) -> dict[str, Tensor]:
@@ -71,10 +71,10 @@ class Pairs:
         by_age = (self._next[:, None] + self._places) % m  # (B, m), places, the oldest pair first
         there = (self._places - self._next[:, None]) % m  # and where each place stands in that
         known = self._places >= m - self._known[:, None]  # by age; those before are empty
-        sy = self._products.gather(1, by_age[:, :, None].expand_as(self._products))
+        sy = self._inner.gather(1, by_age[:, :, None].expand_as(self._inner))
         sy = sy.gather(2, by_age[:, None].expand_as(sy))
         both = known[:, :, None] & known[:, None]
-        upper = torch.where(both, sy, self._ones).triu()  # R; an empty place multiplies nothing
+        upper = torch.where(both, sy, self._identity).triu()  # R; an empty place multiplies nothing
         diagonal = upper.diagonal(dim1=1, dim2=2)
 
         def sorted_by_age(products: Tensor) -> Tensor:  # (B, m, 1) -> (B, m)
@@ -83,10 +83,10 @@ class Pairs:
         def in_place(values: Tensor) -> Tensor:  # back, as a row: (B, m, 1) -> (B, 1, m)
             return values[:, :, 0].gather(1, there)[:, None]
 
-        a = _solve(upper, sorted_by_age(_products(self._s, gradient)), upper=True)
+        a = _solve(upper, sorted_by_age(_inner_products(self._s, gradient)), upper=True)
         q = _sums(gradient, in_place(-a), self._y)
         r = first_guess(q)
-        right = diagonal * a[:, :, 0] - sorted_by_age(_products(self._y, r))
+        right = diagonal * a[:, :, 0] - sorted_by_age(_inner_products(self._y, r))
         c = _solve(upper.transpose(1, 2), right, upper=False)
         return _sums(r, in_place(c), self._s).neg_()
 
@@ -98,11 +98,13 @@ class Pairs:
         for kept, new in ((self._s, s), (self._y, y)):
             before = kept[self._rows, self._next]
             kept[self._rows, self._next] = torch.where(one, new, before)
-        with_newest = _products(self._s, y)[:, :, 0]
-        before = self._products[self._rows, :, self._next]
-        self._products[self._rows, :, self._next] = torch.where(one, with_newest, before)
-        newest = self._products[self._rows, self._next, self._next]
-        scaling = newest / torch.linalg.vecdot(y, y)
+        with_newest = _inner_products(self._s, y)[:, :, 0]
+        # Of the pair itself as whoever called it good has computed it: it must be above 0.
+        itself = torch.linalg.vecdot(s, y)
+        with_newest = with_newest.scatter(1, self._next[:, None], itself[:, None])
+        before = self._inner[self._rows, :, self._next]
+        self._inner[self._rows, :, self._next] = torch.where(one, with_newest, before)
+        scaling = itself / torch.linalg.vecdot(y, y)
         self.scaling.copy_(torch.where(good, scaling, self.scaling))
         m = len(self._places)
         self._next.copy_(torch.where(good, (self._next + 1) % m, self._next))
@@ -113,7 +115,7 @@ class Pairs:
         self._known.masked_fill_(rows, 0)
 
 
-def _products(vectors: Tensor, other: Tensor) -> Tensor:
+def _inner_products(vectors: Tensor, other: Tensor) -> Tensor:
     """Inner products of m vectors of each row with another: (B, m, n), (B, n) -> (B, m, 1)."""
     return _row_by_row(torch.bmm, vectors, other[:, :, None])
 

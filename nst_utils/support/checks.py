@@ -187,6 +187,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     words = (
         "allocate memory|out of memory|bad_alloc|could not (create|execute) a primitive$"
         r"|CU[A-Z]+_(\w+_)?ALLOC(ATION)?_FAILED"  # cuBLAS, cuDNN, cuFFT, cuSOLVER
+        "|was unable to find an engine"  # cuDNN, whose plans all had too little
     )
     of_torch = isinstance(error, RuntimeError) and re.search(words, str(error))
     return isinstance(error, MemoryError) or bool(of_torch)
