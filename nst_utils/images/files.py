@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from PIL import Image
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from nst_utils.images.conversion import FLOATS, Look, scale, to_strips, to_tensor
 from nst_utils.images.decoding import MAX_PIXELS, open_picture
+from nst_utils.images.embedded import with_settings
 from nst_utils.images.names import MAX_SEED, check_output, find_picture, output_format
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line
@@ -123,7 +125,13 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
 
 
-def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) -> Path:
+def save_image(
+    image: Tensor,
+    path: str | Path,
+    *,
+    alpha: Tensor | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Path:
     """Write a picture, whole or not at all; the file type follows the name's ending.
 
     Args:
@@ -131,6 +139,7 @@ def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) 
         path: ends in .png, .jpg, .webp, .tif or .bmp.
         alpha: (1, 1, H, W), 0 (transparent) to 1, as :func:`nst_utils.load_alpha` gives it, for one
             picture; left out in JPEG and BMP, which have none.
+        settings: what it was made with, plain values, kept in a PNG as text; left out elsewhere.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -142,7 +151,12 @@ def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) 
     kind = output_format(path)
     if alpha is not None and kind in ("PNG", "WEBP", "TIFF"):
         picture.putalpha(_alpha_channel(alpha, picture))
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    of_kinds: dict[str, dict[str, Any]] = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"quality": 95},
+        "PNG": {} if settings is None else {"pnginfo": with_settings(settings)},
+    }
+    options = of_kinds.get(kind, {})
     write_whole(target, lambda file: picture.save(file, format=kind, **options))
     return target
 
