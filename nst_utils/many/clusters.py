@@ -6,8 +6,10 @@ Dask gives the job of a worker that died to another one by itself.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -16,14 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from nst_utils.many.crews import Crew
-from nst_utils.support.messages import one_line
+from nst_utils.support.messages import one_line, say
 
 LOCAL = "local"
-_PATIENCE = 10.0  # seconds to wait for a scheduler, and for its first worker
+_PATIENCE = 10.0  # seconds to wait for a scheduler
 
 
 class _Dask(Crew):
     """Dask's executor, and whether its scheduler can still be reached."""
+
+    lost = "the cluster has gone away"
 
     def __init__(self, executor: Executor, client: Any) -> None:
         super().__init__(executor)
@@ -61,7 +65,7 @@ def connected(address: str) -> Iterator[Crew]:
             process of one thread for each processor, started here and ended afterwards.
 
     Raises:
-        ValueError: Dask is not installed, there is no such scheduler, or it has no workers.
+        ValueError: Dask is not installed, or there is no such scheduler.
     """
     try:
         distributed = import_module("distributed")
@@ -69,7 +73,6 @@ def connected(address: str) -> Iterator[Crew]:
         raise ValueError(
             "a cluster needs the package distributed; install it: pip install 'nst-utils[cluster]'"
         ) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say what matters
     with contextlib.ExitStack() as stack:
         if address == LOCAL:
             where: Any = stack.enter_context(
@@ -82,23 +85,45 @@ def connected(address: str) -> Iterator[Crew]:
             )
         else:
             where = address
+        for name in ("distributed", *logging.root.manager.loggerDict):
+            if name.startswith("distributed"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)  # we say what matters
         client = stack.enter_context(_client(distributed, where))
-        try:
-            client.wait_for_workers(1, timeout=_PATIENCE)
-        except TimeoutError:
-            raise ValueError(
-                f"the scheduler at {address} has no workers; start some: dask worker {address}"
-            ) from None
+        if not client.scheduler_info()["workers"]:
+            say(
+                f"the scheduler at {address} has no workers yet; waiting for them (to start one: "
+                f"dask worker {address})"
+            )
         yield _Dask(client.get_executor(), client)
 
 
 def _client(distributed: Any, where: Any) -> Any:
-    is_file = isinstance(where, str) and Path(where).is_file()
-    how = {"scheduler_file": where} if is_file else {"address": where}
+    address = _address(where) if isinstance(where, str) else where
     try:
-        return distributed.Client(**how, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(address, str):
+            # A client that finds nobody leaves threads behind that complain later.
+            host_and_port = distributed.comm.get_address_host_port(address)
+            socket.create_connection(host_and_port, timeout=_PATIENCE).close()
+        return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+    except Exception as error:  # of addresses and networks there are a dozen kinds
         raise ValueError(
             f"there is no Dask scheduler at {where} ({one_line(error)}); start one (dask "
             "scheduler), and name the address that it prints"
         ) from None
+
+
+def _address(given: str) -> str:
+    """The address, or the one in a scheduler file."""
+    try:
+        is_file = Path(given).is_file()
+        address = (
+            json.loads(Path(given).read_text(encoding="utf-8"))["address"] if is_file else given
+        )
+        if isinstance(address, str) and ":" in address:
+            return address
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    raise ValueError(
+        f"{given!r} is neither the address of a Dask scheduler, such as tcp://host:8786, nor the "
+        "file that one has written (dask scheduler, with the option scheduler-file)"
+    )

@@ -15,7 +15,12 @@ class Crew:
 
     Args:
         executor: any of ``concurrent.futures``.
+
+    Attributes:
+        lost: the sentence for work that is lost and cannot be given to others.
     """
+
+    lost = "a process that painted has ended (killed, or out of memory)"
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

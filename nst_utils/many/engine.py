@@ -34,7 +34,6 @@ from nst_utils.support.progress import Progress
 ATTEMPTS = 3  # so many workers may die of one job
 _LOOK = 0.2  # seconds between two looks at what the workers say
 _GRACE = 30.0  # seconds for them to come to the end of a step
-_BROKEN = "a process that painted has ended (killed, or out of memory)"
 _GO_ON = "the same with resume=True goes on"
 
 
@@ -155,7 +154,7 @@ class Run:
                     if crew.renew():
                         self._count_attempts()
                     else:
-                        self._fail_open(f"{crew.gone() or _BROKEN}; {_GO_ON}")
+                        self._fail_open(f"{crew.gone() or crew.lost}; {_GO_ON}")
         except BaseException:  # an interrupt, above all
             self._desk.cancel()
             for future in pending:
