@@ -47,6 +47,12 @@ class Desk:
             return None
         return found if isinstance(found, dict) and found.get("token") == self.token else None
 
+    def begun(self) -> set[str]:
+        """The jobs that have a status, of this run or another."""
+        with contextlib.suppress(OSError):
+            return {file.stem for file in self.folder.iterdir() if file.suffix == ".json"}
+        return set()
+
     def cancel(self) -> None:
         """Ask all workers to stop; they do so after the step that they are at."""
         with contextlib.suppress(OSError):

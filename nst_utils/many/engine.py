@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -51,6 +52,7 @@ class Run:
         self.interrupted = False
         self._folder, self._threads, self._net = folder, threads, net
         self._desk = Desk(folder, secrets.token_hex(8))
+        self._again: Counter[str] = Counter()
 
     def do(self, executor: Executor | int | str | None, resume: bool, progress: bool) -> None:
         """Do all that is to be done; :attr:`found` tells then what has become of each job.
@@ -98,9 +100,9 @@ class Run:
         for name, job in self.jobs.items():
             kept = settings_of_whole(self._folder / f"{name}.png")
             if kept is not None and job.is_told_by(kept):
-                told: tuple[str, ...] = ("content_loss", "style_loss", "total_loss", "steps")
-                known: dict[str, Any] = {x: kept.get(x) for x in told}
-                self.found[name] = Outcome(name, SKIPPED, **known)
+                told = ("content_loss", "style_loss", "total_loss", "steps")
+                losses: dict[str, Any] = {each: kept.get(each) for each in told}
+                self.found[name] = Outcome(name, SKIPPED, **losses)
 
     def _order(self, jobs: Sequence[Job], threads: int | None) -> dict[str, Any]:
         return order(jobs, self._folder, self._desk.token, threads, self._net)
@@ -116,8 +118,7 @@ class Run:
     def _show(self, part: float = 0.0, at_work: int | None = None) -> None:
         done = len(self.found)
         failed = sum(each.state == FAILED for each in self.found.values())
-        told = [f"{done}/{len(self.jobs)}"]
-        told += [f"{at_work} at work"] if at_work is not None else []
+        told = [f"{done}/{len(self.jobs)}", *([] if at_work is None else [f"{at_work} at work"])]
         told += [f"{failed} failed"] if failed else []
         self._bar.show(done + part, len(self.jobs), ", ".join(told))
 
@@ -194,9 +195,9 @@ class Run:
 
     def _look(self, pending: dict[Future[Any], Job]) -> None:
         """What the status files say; of a job whose answer got lost on its way, that, too."""
-        part, at_work = 0.0, 0
+        part, at_work, begun = 0.0, 0, self._desk.begun()
         for future, job in list(pending.items()):
-            said = self._desk.told(job.name)
+            said = self._desk.told(job.name) if job.name in begun else None
             if said is None:
                 continue
             if "outcome" in said:
@@ -222,7 +223,10 @@ class Run:
                 "nst_utils there, and let it find what makes the network"
             ) from None
         except Exception as error:
-            self.found[job.name] = Outcome(job.name, FAILED, _of_worker(error))
+            self._again[job.name] += 1
+            # Dask's blame for a worker's death falls on all that it was to do.
+            if type(error).__name__ != "KilledWorker" or self._again[job.name] >= ATTEMPTS:
+                self.found[job.name] = Outcome(job.name, FAILED, _of_worker(error))
             return False
         self._take(answers)
         return False

@@ -116,7 +116,7 @@ def make_job(name: str, given: Mapping[str, Any], network: str | None = None) ->
     if network is None:
         net = _checked_network(theirs, of_network)
         if net["weights"] not in ("bundled", "torchvision"):
-            files["weights"] = net["weights"]
+            files["weights"], net["weights"] = net["weights"], "file"
     else:
         net = {"given": network}
     _check(settings, len(paintings), None if network is not None else str(net["network"]))

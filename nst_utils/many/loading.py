@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from nst_utils.experiments.complete_settings import OF_NETWORK
 from nst_utils.images.files import load_image
 from nst_utils.images.masks import load_alpha
+from nst_utils.many.jobs import Job
 from nst_utils.networks import builders
 from nst_utils.networks.network import Network, on_device
 from nst_utils.support import checks
@@ -24,26 +24,25 @@ _lock = threading.RLock()
 _networks: dict[str, Network] = {}
 
 
-def network_of(described: Mapping[str, Any], net: Any, device: str) -> Network:
-    """The network on that device.
+def network_of(job: Job, net: Any) -> Network:
+    """The network of a job, on its device.
 
     Args:
-        described: its settings, as a job has them. net: a network or a function that makes it,
-            where it is none of ours.
+        job: whose it is. net: a network or a function that makes it, where it is none of ours.
     """
-    where = checks.device(device)
-    key = json.dumps([dict(described), str(where)])
+    where = checks.device(job.device)
+    key = json.dumps([job.what["network"], job.what.get("weights"), str(where)])
     with _lock:
         found = _networks.pop(key, None)
         if found is None:
-            found = on_device(_made(described, net), where)
+            found = on_device(_made(job, net), where)
             while len(_networks) >= _KEPT_NETWORKS:
                 del _networks[next(iter(_networks))]
         _networks[key] = found  # the last one that was used
         return found
 
 
-def _made(described: Mapping[str, Any], net: Any) -> Network:
+def _made(job: Job, net: Any) -> Network:
     if net is not None:
         found = net if isinstance(net, Network) else net()
         if not isinstance(found, Network):
@@ -51,7 +50,10 @@ def _made(described: Mapping[str, Any], net: Any) -> Network:
                 f"net must make a network as nst.vgg19() does, but gave {checks.shown(found)}"
             )
         return found
+    described = job.what["network"]
     options = {name: described[name] for name in OF_NETWORK}
+    if "weights" in job.files:
+        options["weights"] = job.files["weights"]
     return builders.NETWORKS[described["network"]](**options)
 
 

@@ -111,7 +111,7 @@ def _paint(
     for job in jobs:
         desk.tell(job.name, done=0.0, attempt=attempt, pid=os.getpid(), worker=_worker())
     first = jobs[0]
-    network = network_of(first.what["network"], net, first.device)
+    network = network_of(first, net)
     content, alpha = picture_of(first.files["content"], first.what["size"])
     together = hashlib.sha256("".join(job.digest for job in jobs).encode()).hexdigest()
     checkpoint = desk.checkpoint(first.name, first.digest if len(jobs) == 1 else together)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ def names(axes: Sequence[Axis], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for number, told in enumerate(varying(axes, rows), start=1):
         parts = [f"{name.replace('_', '-')}={text}" for name, text in told.items()]
         safe = [re.sub(r"[^\w.,+=-]+", "-", part)[:40] for part in parts]
-        found.append("_".join([f"{number:0{digits}d}", *safe])[:120])
+        found.append(_short("_".join([f"{number:0{digits}d}", *safe]), 120))
     return found
 
 
@@ -119,7 +120,7 @@ def plan(
     of_photos = _stems([job.files["content"] for job in jobs])
     paintings = iter(_stems([file for job in jobs for file in job.files["style"]]))
     of_styles = ["-".join(itertools.islice(paintings, len(job.files["style"]))) for job in jobs]
-    names = [f"{a}_{b}"[:150] for a, b in zip(of_photos, of_styles, strict=True)]
+    names = [_short(f"{a}_{b}", 150) for a, b in zip(of_photos, of_styles, strict=True)]
     often = Counter(name.lower() for name in names)  # some disks know no capitals
     named = []
     for job, name in zip(jobs, names, strict=True):
@@ -138,4 +139,9 @@ def _stems(paths: Sequence[str]) -> list[str]:
         path: f"{stem}-{Path(path).suffix[1:]}" if often[stem.lower()] > 1 else stem
         for path, stem in shown.items()
     }
-    return [unique[path][:80] for path in paths]
+    return [_short(unique[path], 80) for path in paths]
+
+
+def _short(name: str, most: int) -> str:
+    """As much of a name as has room in so many bytes, of which disks allow 255."""
+    return os.fsencode(name)[:most].decode(errors="ignore")

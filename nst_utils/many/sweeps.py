@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from nst_utils.images.files import load_image
 from nst_utils.many.axes import Axis
+from nst_utils.many.clusters import LOCAL
 from nst_utils.many.engine import Run
 from nst_utils.many.jobs import SIZE, make_job
 from nst_utils.many.outcomes import Outcome, write_table
@@ -142,7 +144,7 @@ def sweep(
     jobs = [make_job(each, row, name) for each, row in zip(names(axes, rows), rows, strict=True)]
     refuse_twins(jobs)
     temporary = tempfile.TemporaryDirectory(prefix="nst-sweep-") if folder is None else None
-    if temporary is not None and not (executor is None or isinstance(executor, int)):
+    if temporary is not None and not (executor in (None, LOCAL) or isinstance(executor, int)):
         raise ValueError("an executor needs a folder that its workers can write; give folder")
     where = made_folder(temporary.name if temporary is not None else folder)
     run = Run(jobs, where, checked_threads(threads), net)
@@ -169,6 +171,14 @@ def _checked_net(net: Any, executor: Any) -> str | None:
         return net.description
     if not callable(net):
         raise ValueError(f"net must be a network or make one, got {checks.shown(net)}")
+    if isinstance(executor, int):
+        try:
+            pickle.dumps(net)
+        except Exception:
+            raise ValueError(
+                f"net ({checks.shown(net)}) cannot be sent to other processes; give a function "
+                "of a module, which they can import"
+            ) from None
     made = net.func if isinstance(net, partial) else net
     told = f"{getattr(made, '__module__', '')}.{getattr(made, '__qualname__', repr(made))}"
     return f"{told} {net.args} {net.keywords}" if isinstance(net, partial) else told

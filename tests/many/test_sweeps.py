@@ -268,6 +268,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "workers": ({"executor": 0, "net": None}, "executor must be a whole number of at least 1"),
     "threads": ({"threads": 0}, "threads must be a whole number of at least 1"),
     "net": ({"net": 3}, "net must be a network or make one"),
+    "net lambda": ({"executor": 2, "net": lambda: None}, "cannot be sent to other processes"),
     "net there": ({"executor": 2}, "net is a network, which is not sent to other processes"),
     "folder": ({"folder": "missing/out"}, "the folder missing does not exist; make it first"),
 }
@@ -348,3 +349,37 @@ def test_pictures_are_loaded_once_and_again_where_the_file_has_changed(
     other = sweep(photo, "china", seed=[0, 1], resume=True)
     assert [each.state for each in other.outcomes] == ["finished"] * 2
     assert one.outcomes[0].content_loss != other.outcomes[0].content_loss
+
+
+def test_weights_of_ones_own_are_found_wherever_the_work_is_done(
+    sweep: Sweep, thin_net: nst.Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def builder(**settings: Any) -> nst.Network:
+        asked.append(settings)
+        return thin_net
+
+    monkeypatch.setattr("nst_utils.networks.builders.NETWORKS", {"vgg19": builder})
+    monkeypatch.setattr(loading, "_networks", {})
+    monkeypatch.chdir(tmp_path)
+    Path("mine.pth").write_bytes(b"numbers")
+    one = sweep("chelsea", "china", net=None, weights="mine.pth")
+    assert asked[0]["weights"] == str(tmp_path / "mine.pth")
+    kept = settings_of_whole(one.files[0])
+    assert kept is not None
+    assert kept["weights"]["file"] == "mine.pth"
+    again = sweep("chelsea", "china", net=None, weights=tmp_path / "mine.pth", resume=True)
+    assert again.outcomes[0].state == "skipped"
+    Path("mine.pth").write_bytes(b"others")
+    other = sweep("chelsea", "china", net=None, weights="mine.pth", resume=True)
+    assert other.outcomes[0].state == "finished"
+    assert len(asked) == 2
+
+
+def test_long_names_in_any_script_fit_on_a_disk(sweep: Sweep, tmp_path: Path) -> None:
+    photos = [tmp_path / f"{'寺' * 80}{end}.png" for end in "ab"]
+    for seed, photo in enumerate(photos):
+        noisy(40, 60, seed=seed).save(photo)
+    found = sweep(photos, "china", size=[32, 33])
+    assert {each.state for each in found.outcomes} == {"finished"}
