@@ -143,6 +143,13 @@ def add_output_options(sub: argparse.ArgumentParser) -> None:
         help="save numbered pictures on the way, too: out-0050.png",
     )
     group.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
+    group.add_argument(
+        "--bits",
+        type=int,
+        choices=(8, 16),
+        default=8,
+        help="of each color; 16 in PNG and TIFF, with the dots an inch of the photograph (8)",
+    )
     group.add_argument("--open", action="store_true", help="show the picture when it is made")
     group.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
 

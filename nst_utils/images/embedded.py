@@ -12,11 +12,16 @@ from PIL import Image, PngImagePlugin
 KEYWORD = "nst_utils settings"  # of the text
 
 
+def as_texts(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Keyword -> text; the settings are plain values, as JSON has them."""
+    return {"Software": "nst_utils", KEYWORD: json.dumps(settings)}
+
+
 def with_settings(settings: Mapping[str, Any]) -> PngImagePlugin.PngInfo:
-    """For Pillow's ``save(pnginfo=...)``; the settings are plain values, as JSON has them."""
+    """The same for Pillow's ``save(pnginfo=...)``."""
     info = PngImagePlugin.PngInfo()
-    info.add_text("Software", "nst_utils")
-    info.add_itxt(KEYWORD, json.dumps(settings))
+    for keyword, text in as_texts(settings).items():
+        info.add_itxt(keyword, text)
     return info
 
 

@@ -17,17 +17,18 @@ def save_or_rescue(
     path: str | Path,
     alpha: Tensor | None = None,
     settings: Mapping[str, Any] | None = None,
+    **how: Any,
 ) -> Path:
     """:func:`nst_utils.save_image`; where that fails, the picture goes into a new folder elsewhere.
 
     That folder is made in the current one, the user's own or the system's for temporary files, and
-    the picture is a PNG there, which has no limits of size.
+    the picture is a PNG there, which has no limits of size. ``how``: its other arguments.
 
     Raises:
         ValueError: it could not be written to ``path``; the sentence says where it is instead.
     """
     try:
-        return save_image(image, path, alpha=alpha, settings=settings)
+        return save_image(image, path, alpha=alpha, settings=settings, **how)
     except (OSError, ValueError) as error:
         trouble = error
     for place in (Path.cwd, Path.home, tempfile.gettempdir):
@@ -37,7 +38,7 @@ def save_or_rescue(
             continue
         try:
             name = folder / f"{Path(path).stem}.png"
-            rescued = save_image(image, name, alpha=alpha, settings=settings)
+            rescued = save_image(image, name, alpha=alpha, settings=settings, **how)
         except (OSError, ValueError):
             folder.rmdir()
             continue

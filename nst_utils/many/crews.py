@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
 
@@ -57,6 +59,10 @@ class Processes(Crew):
             self._number, context, _begin, (context.Value("i", 0), self._gpus)
         )
 
+    def submit(self, work: Callable[..., Any], order: dict[str, Any]) -> Future[Any]:
+        with _no_interrupt():
+            return super().submit(work, order)
+
     def renew(self) -> bool:
         self.close()
         self._executor = self._start()
@@ -67,9 +73,23 @@ class Processes(Crew):
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """What begins now does not take Ctrl-C, not even while it loads Python: that is for who waits,
+    who then cancels."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _begin(taken: Any, gpus: list[str]) -> None:
     """The first thing in each process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who waits, who then cancels
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where the method of starting has not kept it
     if gpus:
         with taken.get_lock():
             number = taken.value

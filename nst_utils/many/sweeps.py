@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -217,5 +218,7 @@ def save(found: Sweep) -> list[Path]:
         for number, figure in enumerate(sheets, start=1):
             name = "sheet.png" if len(sheets) == 1 else f"sheet-{number}.png"
             paths.append(found.folder / name)
-            write_whole(paths[-1], partial(figure.savefig, format="png"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of letters that the font does not have
+                write_whole(paths[-1], partial(figure.savefig, format="png"))
     return [*paths, write_table(found.folder, found.settings, found.outcomes)]
