@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
         total_loss,
         total_variation,
     )
+    from nst_utils.many.sweeps import Sweep, sweep
     from nst_utils.networks.builders import squeezenet1_1, vgg16, vgg19, vgg19_bn
     from nst_utils.networks.network import Network, mean_activations
     from nst_utils.objective.rows import Painting, Row, Weighting
@@ -61,6 +62,7 @@ __all__ = [
     "Row",
     "Session",
     "Step",
+    "Sweep",
     "Weighting",
     "check",
     "compare_styles",
@@ -91,6 +93,7 @@ __all__ = [
     "studio",
     "style_loss",
     "style_loss_gradient",
+    "sweep",
     "total_loss",
     "total_variation",
     "transfer",
@@ -115,6 +118,7 @@ _HOMES = {
     "Row": "nst_utils.objective.rows",
     "Session": "nst_utils.app.sessions",
     "Step": "nst_utils.optimize.results",
+    "Sweep": "nst_utils.many.sweeps",
     "Weighting": "nst_utils.objective.rows",
     "check": "nst_utils.teaching.checker",
     "compare_styles": "nst_utils.plots.style_match",
@@ -145,6 +149,7 @@ _HOMES = {
     "studio": "nst_utils.app.studio",
     "style_loss": "nst_utils.losses",
     "style_loss_gradient": "nst_utils.losses",
+    "sweep": "nst_utils.many.sweeps",
     "total_loss": "nst_utils.losses",
     "total_variation": "nst_utils.losses",
     "transfer": "nst_utils.experiments.style_transfer",

@@ -214,6 +214,7 @@ FOLDERS: list[list[str]] = [
     ["optimize", "memory"],
     ["experiments"],
     ["plots"],
+    ["many"],
     ["app"],
     ["cli"],
 ]

@@ -28,7 +28,7 @@ from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
 from nst_utils.experiments.style_transfer import transfer
-from nst_utils.images.files import load_image
+from nst_utils.images.files import dpi_of, load_image
 from nst_utils.images.masks import load_alpha, load_mask
 from nst_utils.images.names import samples
 from nst_utils.images.rescue import save_or_rescue
@@ -95,7 +95,8 @@ def reconstruct_style_command(args: Namespace) -> int:
 def _finish(args: Namespace, result: Result, alpha: Tensor | None = None) -> int:
     """Write the picture, then the report; say where they are."""
     with held_back(drop=True):  # the run is over
-        path = save_or_rescue(result.image, args.output, alpha)
+        print_size = {"bits": 16, "dpi": dpi_of(_photograph(args))} if args.bits == 16 else {}
+        path = save_or_rescue(result.image, args.output, alpha, **print_size)
         if args.report:
             text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
             try:
@@ -113,6 +114,10 @@ def _finish(args: Namespace, result: Result, alpha: Tensor | None = None) -> int
         say(f"the last good picture is in {path}")
         return COULD_NOT_GO_ON
     return 0
+
+
+def _photograph(args: Namespace) -> str:
+    return str(args.content if "content" in args else args.image)
 
 
 def _report(args: Namespace, result: Result) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from nst_utils.experiments.complete_settings import OF_NETWORK
 from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
-from nst_utils.images.names import check_output, find_picture
+from nst_utils.images.names import check_bits, check_output, find_picture
 from nst_utils.networks.architectures import ARCHITECTURES, check_layers, check_reading
 from nst_utils.optimize.settings import Settings, checked_shares
 from nst_utils.support import checks
@@ -141,6 +141,7 @@ def _inputs(args: Namespace) -> list[str]:
 def _check_outputs(args: Namespace) -> None:
     """Everything that could fail after the run, before it."""
     check_output(args.output)
+    check_bits(args.bits, args.output)
     options = {name: getattr(args, name) for name in ("output", "report", "checkpoint")}
     written: dict[Path, str] = {}
     for name, file in options.items():

@@ -117,11 +117,18 @@ def add_start_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run_options(sub: argparse.ArgumentParser) -> None:
-    """How every command that paints goes about it."""
+def add_run_options(sub: argparse.ArgumentParser, *, checkpoint: bool = True) -> None:
+    """How every command that paints goes about it; those of many pictures keep their own
+    checkpoints."""
     _add_step_options(sub)
     _add_network_options(sub)
-    _add_machine_options(sub)
+    group = _add_machine_options(sub)
+    if checkpoint:
+        group.add_argument(
+            "--checkpoint",
+            metavar="FILE",
+            help="save the run here now and then; the same command goes on from it",
+        )
 
 
 def add_output_options(sub: argparse.ArgumentParser) -> None:
@@ -136,6 +143,13 @@ def add_output_options(sub: argparse.ArgumentParser) -> None:
         help="save numbered pictures on the way, too: out-0050.png",
     )
     group.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
+    group.add_argument(
+        "--bits",
+        type=int,
+        choices=(8, 16),
+        default=8,
+        help="of each color; 16 in PNG and TIFF, with the dots an inch of the photograph (8)",
+    )
     group.add_argument("--open", action="store_true", help="show the picture when it is made")
     group.add_argument("--quiet", action="store_true", help="no progress bar, no closing line")
 
@@ -181,7 +195,7 @@ def _add_network_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_machine_options(sub: argparse.ArgumentParser) -> None:
+def _add_machine_options(sub: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = sub.add_argument_group("the machine, and long runs")
     group.add_argument(
         "--device", default="auto", metavar="auto|cpu|cuda|mps", help="what computes (auto)"
@@ -194,8 +208,4 @@ def _add_machine_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tile", type=whole(1), metavar="PIXELS", help="work in tiles: less memory, more time"
     )
-    group.add_argument(
-        "--checkpoint",
-        metavar="FILE",
-        help="save the run here now and then; the same command goes on from it",
-    )
+    return group

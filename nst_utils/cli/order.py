@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from nst_utils.support import checks
 
+# Options with a file for each painting; only of these the number tells which words are theirs.
+_FOR_EACH_PAINTING = ("masks", "style_masks")
 # A picture, or the values of an option that takes several.
 _Piece = tuple[Action | None, list[str]]
 
@@ -114,7 +116,7 @@ def _shared_out(pieces: list[_Piece]) -> list[_Piece]:
     outside = sum(len(each) for action, each in pieces if action is None)
     lists: dict[Action, list[list[str]]] = {}
     for action, each in pieces:
-        if action is not None and each:
+        if action is not None and each and action.dest in _FOR_EACH_PAINTING:
             lists.setdefault(action, []).append(each)
     if not lists or outside >= 2:
         return pieces
@@ -132,9 +134,9 @@ def _shared_out(pieces: list[_Piece]) -> list[_Piece]:
     left = dict.fromkeys(lists, paintings)
     shared: list[_Piece] = []
     for action, each in pieces:
-        own = len(each) if action is None else min(left.get(action, 0), len(each))
+        own = len(each) if action not in left else min(left[action], len(each))
         shared.append((action, each[:own]))
-        if action is not None and each:
+        if action in left and each:
             left[action] -= own
             shared.append((None, each[own:]))
     return shared

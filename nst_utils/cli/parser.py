@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from nst_utils import __version__
-from nst_utils.cli import early, handing_out, lists
+from nst_utils.cli import early, handing_out, lists, many_options
 from nst_utils.cli.converters import layer_sets, layers
 from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.options import (
@@ -94,6 +94,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_output_options(sub)
     add_run_options(sub)
 
+    sub = command("sweep", _sweep, many_options.SWEEP)
+    many_options.add_sweep_options(sub)
+
+    sub = command("batch", _batch, many_options.BATCH)
+    many_options.add_batch_options(sub)
+
     sub = command("demo", _demo, "paint a bundled photograph like a bundled painting")
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
@@ -131,6 +137,20 @@ def _reconstruct_style(args: argparse.Namespace) -> int:
     from nst_utils.cli import commands
 
     return commands.reconstruct_style_command(args)
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    many_options.check_sweep(args)
+    from nst_utils.cli import many
+
+    return many.sweep_command(args)
+
+
+def _batch(args: argparse.Namespace) -> int:
+    jobs = many_options.batch_jobs(args)
+    from nst_utils.cli import many
+
+    return many.batch_command(args, jobs)
 
 
 def _doctor(args: argparse.Namespace) -> int:

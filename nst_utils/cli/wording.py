@@ -24,6 +24,6 @@ def in_options(sentence: str, known: Container[str]) -> str:
         if (name or alone) not in known:
             return found[0]
         flag = f"--{(name or alone).replace('_', '-')}"
-        return flag if alone else f"{flag} {value}"
+        return flag if alone or value == "True" else f"{flag} {value}"
 
     return _SETTING.sub(option, sentence)

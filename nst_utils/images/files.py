@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from nst_utils.images import sixteen
 from nst_utils.images.conversion import FLOATS, Look, scale, to_strips, to_tensor
 from nst_utils.images.decoding import MAX_PIXELS, open_picture
-from nst_utils.images.names import MAX_SEED, check_output, find_picture, output_format
+from nst_utils.images.embedded import as_texts, with_settings
+from nst_utils.images.names import (
+    MAX_SEED,
+    check_bits,
+    check_output,
+    find_picture,
+    output_format,
+)
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line
 from nst_utils.support.neutral import neutral
@@ -20,6 +29,8 @@ from nst_utils.support.quick import quick_size
 
 Source = str | Path | BinaryIO
 
+
+_ORIENTATION = 274  # a tag of EXIF; from 5 on, the picture is turned by a quarter
 
 # What a size in one number is of.
 MEASURES = ("longest", "shortest", "area")
@@ -115,15 +126,28 @@ def _target(own: tuple[int, int], size: int | tuple[int, int], by: str) -> tuple
 
 def to_pil(image: Tensor) -> Image.Image:
     """One picture as a PIL image; several, (B, 3, H, W), side by side with a white gap."""
+    array = _side_by_side(image).mul(255).round().byte()
+    return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
+
+
+def _side_by_side(image: Tensor) -> Tensor:
+    """(3, H, W) on the CPU, 0..1."""
     image = image.unsqueeze(0) if isinstance(image, Tensor) and image.ndim == 3 else image
     image = checks.images("the picture (of a result, its .image)", image).detach().float().cpu()
     gap = image.new_ones(3, image.shape[2], 8)
     strip = [part for one in image for part in (one, gap)][:-1]
-    array = torch.cat(strip, dim=2).clamp(0, 1).mul(255).round().byte()
-    return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
+    return torch.cat(strip, dim=2).clamp(0, 1)
 
 
-def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) -> Path:
+def save_image(
+    image: Tensor,
+    path: str | Path,
+    *,
+    alpha: Tensor | None = None,
+    settings: Mapping[str, Any] | None = None,
+    bits: int = 8,
+    dpi: tuple[float, float] | None = None,
+) -> Path:
     """Write a picture, whole or not at all; the file type follows the name's ending.
 
     Args:
@@ -131,30 +155,79 @@ def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) 
         path: ends in .png, .jpg, .webp, .tif or .bmp.
         alpha: (1, 1, H, W), 0 (transparent) to 1, as :func:`nst_utils.load_alpha` gives it, for one
             picture; left out in JPEG and BMP, which have none.
+        settings: what it was made with, plain values, kept in a PNG as text; left out elsewhere.
+        bits: of each color, 8; or 16 in PNG and TIFF, for print: the file says then that it is in
+            sRGB, which all pictures are here. dpi: dots an inch, across and down, of 16 bits only.
 
     Raises:
         FileNotFoundError: the folder does not exist.
         ValueError: unknown file type, unwritable place, NaN in the picture, an alpha that is not
-            of the picture's size.
+            of the picture's size, 16 bits in a file type that has none.
     """
     target = check_output(path)
+    check_bits(bits, path)
+    if bits == 16:
+        _save_16(image, target, alpha, settings, dpi)
+        return target
     picture = to_pil(image)
     kind = output_format(path)
     if alpha is not None and kind in ("PNG", "WEBP", "TIFF"):
         picture.putalpha(_alpha_channel(alpha, picture))
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    of_kinds: dict[str, dict[str, Any]] = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"quality": 95},
+        "PNG": {} if settings is None else {"pnginfo": with_settings(settings)},
+    }
+    options = of_kinds.get(kind, {})
     write_whole(target, lambda file: picture.save(file, format=kind, **options))
     return target
 
 
-def _alpha_channel(alpha: object, picture: Image.Image) -> Image.Image:
-    size = (1, 1, picture.height, picture.width)
+def _save_16(
+    image: Tensor,
+    target: Path,
+    alpha: Tensor | None,
+    settings: Mapping[str, Any] | None,
+    dpi: tuple[float, float] | None,
+) -> None:
+    colors = _side_by_side(image)
+    if alpha is not None:
+        colors = torch.cat([colors, _checked_alpha(alpha, colors.shape[1], colors.shape[2])[0]])
+    levels = colors.mul(65535).round().to(torch.int32).permute(1, 2, 0).numpy().astype("uint16")
+    if output_format(target) == "TIFF":
+        write_whole(target, lambda file: sixteen.write_tiff(levels, file, dpi))
+    else:
+        texts = {} if settings is None else as_texts(settings)
+        write_whole(target, lambda file: sixteen.write_png(levels, file, texts, dpi))
+
+
+def _checked_alpha(alpha: object, height: int, width: int) -> Tensor:
+    """(1, 1, H, W), 0..1."""
+    size = (1, 1, height, width)
     if not isinstance(alpha, Tensor) or tuple(alpha.shape) != size:
         raise ValueError(
             f"alpha must be a tensor of shape {size} as load_alpha gives it for one picture of "
             f"this size, got {checks.shown(alpha)}"
         )
-    return to_pil(checks.images("alpha", alpha.expand(-1, 3, -1, -1))).getchannel(0)
+    return checks.images("alpha", alpha.expand(-1, 3, -1, -1)).float().cpu()[:, :1].clamp(0, 1)
+
+
+def _alpha_channel(alpha: object, picture: Image.Image) -> Image.Image:
+    checked = _checked_alpha(alpha, picture.height, picture.width)
+    return to_pil(checked.expand(-1, 3, -1, -1)).getchannel(0)
+
+
+def dpi_of(source: str | Path) -> tuple[float, float] | None:
+    """The dots an inch that a picture's file tells, across and down; ``None`` where it does not."""
+    try:
+        with Image.open(find_picture(source)) as picture:
+            across, down = (float(each) for each in picture.info["dpi"])
+            turned = picture.getexif().get(_ORIENTATION, 1) >= 5
+    except Exception:  # it was read before; this is no reason to fail
+        return None
+    if not (1 <= across <= 1e5 and 1 <= down <= 1e5):
+        return None
+    return (down, across) if turned else (across, down)
 
 
 @neutral()

@@ -82,6 +82,17 @@ def output_format(path: str | Path) -> str:
     return OUTPUT_FORMATS[suffix]
 
 
+def check_bits(bits: object, path: str | Path) -> int:
+    """How many bits a color has in a file; ``ValueError`` where its type has no such picture."""
+    if bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16, got {checks.shown(bits)}")
+    if bits == 16 and output_format(path) not in ("PNG", "TIFF"):
+        raise ValueError(
+            f"{Path(path).name} cannot have 16 bits a color; let its name end in .png or .tif"
+        )
+    return int(bits)
+
+
 def check_output(path: str | Path) -> Path:
     """Raise now what :func:`save_image` would raise after a long run; return the path."""
     target = user_path(path)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from nst_utils.images.files import save_image
 
 
-def save_or_rescue(image: Tensor, path: str | Path, alpha: Tensor | None = None) -> Path:
+def save_or_rescue(
+    image: Tensor,
+    path: str | Path,
+    alpha: Tensor | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **how: Any,
+) -> Path:
     """:func:`nst_utils.save_image`; where that fails, the picture goes into a new folder elsewhere.
 
     That folder is made in the current one, the user's own or the system's for temporary files, and
-    the picture is a PNG there, which has no limits of size.
+    the picture is a PNG there, which has no limits of size. ``how``: its other arguments.
 
     Raises:
         ValueError: it could not be written to ``path``; the sentence says where it is instead.
     """
     try:
-        return save_image(image, path, alpha=alpha)
+        return save_image(image, path, alpha=alpha, settings=settings, **how)
     except (OSError, ValueError) as error:
         trouble = error
     for place in (Path.cwd, Path.home, tempfile.gettempdir):
@@ -29,7 +37,8 @@ def save_or_rescue(image: Tensor, path: str | Path, alpha: Tensor | None = None)
         except (OSError, RuntimeError):  # it does not exist, or takes no file either
             continue
         try:
-            rescued = save_image(image, folder / f"{Path(path).stem}.png", alpha=alpha)
+            name = folder / f"{Path(path).stem}.png"
+            rescued = save_image(image, name, alpha=alpha, settings=settings, **how)
         except (OSError, ValueError):
             folder.rmdir()
             continue

@@ -46,6 +46,8 @@ COMMANDS = [
     "transfer",
     "reconstruct-content",
     "reconstruct-style",
+    "sweep",
+    "batch",
     "demo",
     "doctor",
     "notebooks",
@@ -88,6 +90,10 @@ MISTAKES = [
     "reconstruct-content chelsea -o a.png --layers conv42",
     "reconstruct-content chelsea -o a.png --normalized author",
     "reconstruct-style missing.jpg -o a.png",
+    "sweep chelsea china -o missing/out --seed 0..3",
+    "sweep chelsea china missing.jpg -o out",
+    "sweep chelsea china -o out --content-weight 1e-3..1e-1",
+    "batch missing china -o out",
 ]
 
 

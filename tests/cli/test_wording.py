@@ -22,7 +22,7 @@ from nst_utils.support.messages import say, wording
 PACKAGE = Path(nst.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent.name != "cli")
 Run = Callable[..., Outcome]
-KNOWN = vars(build_parser().parse_args(["transfer", "a", "b", "-o", "c.png"]))
+KNOWN = vars(build_parser().parse_args(["transfer", "a", "b", "-o", "c.png"])) | {"resume": None}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -44,6 +44,7 @@ def test_the_library_names_no_option_of_the_command_line(path: Path) -> None:
             "with another run (content_weight: 1.0 there",
             "with another run (--content-weight: 1.0 there",
         ),
+        ("the same with resume=True goes on", "the same with --resume goes on"),
         # What is no setting, or not theirs to be typed.
         ("set TORCH_HOME, or layer_sets=2", "set TORCH_HOME, or layer_sets=2"),
         ("style_blend.png, out/style_blend", "style_blend.png, out/style_blend"),

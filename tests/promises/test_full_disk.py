@@ -20,8 +20,11 @@ from places import SmallDisk, mount
 
 import nst_utils as nst
 from nst_utils.cli import commands
+from nst_utils.images.embedded import settings_of_whole
 from nst_utils.images.names import OUTPUT_FORMATS
 from nst_utils.images.rescue import save_or_rescue
+from nst_utils.many import loading
+from nst_utils.networks import builders
 from nst_utils.support.paths import write_whole
 
 Run = Callable[..., Outcome]
@@ -199,3 +202,33 @@ def test_where_no_place_takes_the_picture_it_is_said(
     assert list(disk.folder.iterdir()) == [filler]
     filler.unlink()
     assert save_or_rescue(torch.rand(1, 3, 9, 9), "a.png") == Path("a.png")
+
+
+def test_of_many_pictures_those_that_have_room_are_whole_and_the_rest_come_later(
+    disk: SmallDisk,
+    run: Run,
+    thin_net: nst.Network,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(builders, "NETWORKS", {"vgg19": lambda **_: thin_net})
+    monkeypatch.setattr(loading, "_networks", {})
+    monkeypatch.chdir(tmp_path)  # where what finds no room is rescued to
+    out = disk.folder / "out"
+    words = ("sweep", "chelsea", "china", "--seed", "0..4", "-o", out, "--size", 128)
+    words += ("--steps", 1, "--quiet", "--device", "cpu")
+    filler = disk.fill(leave=100_000)
+    outcome = run(*words)
+    assert outcome.code == 1
+    assert "Traceback" not in outcome.err
+    assert "the disk is full" in outcome.err
+    there = {path: path.stat().st_mtime_ns for path in out.glob("0*.png")}
+    assert 0 < len(there) < 5
+    for path in there:
+        assert settings_of_whole(path) is not None
+    assert len([*tmp_path.glob("nst-rescued-*/*.png")]) <= 5 - len(there)
+    filler.unlink()
+    assert run(*words, "--resume").code == 0
+    assert len([*out.glob("0*.png")]) == 5
+    assert {path: path.stat().st_mtime_ns for path in there} == there, "nothing is done twice"
+    assert not [*out.glob(".*")]

@@ -1,0 +1,239 @@
+"""What a worker does: one job, from its files to its picture. In any process, on any machine."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_utils import __version__
+from nst_utils.experiments.style_transfer import transfer
+from nst_utils.images.files import load_image
+from nst_utils.images.masks import load_mask
+from nst_utils.images.names import check_output
+from nst_utils.images.rescue import save_or_rescue
+from nst_utils.many.desk import Desk
+from nst_utils.many.jobs import Job
+from nst_utils.many.loading import network_of, picture_of
+from nst_utils.many.outcomes import CANCELLED, FAILED, FINISHED, REFUSED, Outcome
+from nst_utils.optimize import checkpoints
+from nst_utils.optimize.results import Result, Step
+from nst_utils.support import checks
+from nst_utils.support.interrupts import held_back
+
+# Settings of which one batch can hold several, and so it can of paintings; in all others its
+# pictures are alike.
+BATCHED = ("content_weight", "style_weight", "tv_weight", "content_layers", "style_layers", "seed")
+_EVERY = 0.3  # seconds between two lines in a status file
+
+# Called with the share of a job that is done.
+Told = Callable[[float], object]
+
+
+def order(
+    jobs: Sequence[Job], folder: Path, token: str, threads: int | None, net: Any
+) -> dict[str, Any]:
+    """What is sent to a worker: plain values, since a worker of another version may read it.
+
+    Args:
+        jobs: one; several that go into one batch (see :data:`BATCHED`).
+        folder: of the pictures. token: of the run. threads: of torch, ``None`` to leave them.
+        net: a function that makes the network, where it is none of ours.
+    """
+    return {
+        "version": __version__,
+        "jobs": [asdict(job) for job in jobs],
+        "folder": str(folder.resolve()),
+        "token": token,
+        "threads": threads,
+        "net": net,
+    }
+
+
+def paint(given: Mapping[str, Any], told: Told | None = None) -> list[dict[str, Any]]:
+    """Do what an :func:`order` says; what has come of each job, as an :class:`Outcome`'s values.
+
+    No error of a job is raised. Who is asked to do again what this run has finished, because its
+    answer was lost, gives the answer again; what was begun is taken up from its checkpoint.
+
+    Args:
+        given: the order. told: called with the share that is done, besides the status file.
+    """
+    names = [str(job["name"]) for job in given["jobs"]]
+    if given["version"] != __version__:
+        sentence = (
+            f"a worker ({_worker()}) has nst_utils {__version__}, and this is "
+            f"{given['version']}; install the same version there"
+        )
+        return [asdict(Outcome(name, REFUSED, sentence)) for name in names]
+    jobs = [Job(**job) for job in given["jobs"]]
+    desk = Desk(Path(given["folder"]), given["token"])
+    earlier = [desk.told(name) for name in names]
+    if all(each is not None and "outcome" in each for each in earlier):
+        return [each["outcome"] for each in earlier if each is not None]
+    attempt = 1 + max((each.get("attempt", 0) for each in earlier if each is not None), default=0)
+    try:
+        with _torch_threads(given["threads"]):
+            found = _paint(jobs, desk, given["net"], attempt, told)
+    except KeyboardInterrupt:
+        found = [Outcome(name, CANCELLED) for name in names]
+    except Exception as error:
+        sentence = checks.explain(error) or (
+            f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
+            "please report it"
+        )
+        found = [Outcome(name, FAILED, sentence) for name in names]
+    answer = [asdict(each) for each in found]
+    for name, each in zip(names, answer, strict=True):
+        if each["state"] != CANCELLED:
+            desk.tell(name, done=1.0, attempt=attempt, outcome=each)
+    return answer
+
+
+def _paint(
+    jobs: Sequence[Job], desk: Desk, net: Any, attempt: int, told: Told | None
+) -> list[Outcome]:
+    pictures = [desk.folder.parent / f"{job.name}.png" for job in jobs]
+    if desk.is_cancelled():
+        raise KeyboardInterrupt
+    for path in pictures:
+        check_output(path)  # before the run, not after it
+    for job in jobs:
+        desk.tell(job.name, done=0.0, attempt=attempt, pid=os.getpid(), worker=_worker())
+    first = jobs[0]
+    network = network_of(first, net)
+    content, alpha = picture_of(first.files["content"], first.what["size"])
+    together = hashlib.sha256("".join(job.digest for job in jobs).encode()).hexdigest()
+    checkpoint = desk.checkpoint(first.name, first.digest if len(jobs) == 1 else together)
+    if checkpoint.exists():
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                checkpoints.read(checkpoint)
+            except ValueError:  # ours, and damaged: begin anew
+                checkpoint.unlink()
+    result = transfer(
+        content,
+        _styles(first) if len(jobs) == 1 else [_styles(job)[0] for job in jobs],
+        net=network,
+        **_settings(jobs),
+        device=first.device,
+        callback=_Watch(jobs, desk, attempt, told),
+        progress=False,
+        checkpoint=checkpoint,
+    )
+    if result.interrupted:
+        raise KeyboardInterrupt
+    outcomes = [_outcome(job, result, row, len(jobs)) for row, job in enumerate(jobs)]
+    with held_back():
+        for row, (job, path) in enumerate(zip(jobs, pictures, strict=True)):
+            kept = _kept(job, outcomes[row])
+            save_or_rescue(result.image[row : row + 1], path, alpha, kept)
+        checkpoint.unlink(missing_ok=True)
+    return outcomes
+
+
+class _Watch:
+    """The callback of a run: tells how far it is, and ends it where it is cancelled."""
+
+    def __init__(self, jobs: Sequence[Job], desk: Desk, attempt: int, told: Told | None) -> None:
+        self._jobs, self._desk, self._attempt, self._told = jobs, desk, attempt, told
+        self._last = time.monotonic()
+
+    def __call__(self, step: Step) -> None:
+        if self._told is not None:
+            self._told(step.done)
+        now = time.monotonic()
+        if now - self._last >= _EVERY:
+            self._last = now
+            said = {"done": step.done, "step": step.number, "attempt": self._attempt}
+            for job in self._jobs:
+                self._desk.tell(job.name, **said, pid=os.getpid(), worker=_worker())
+        if self._desk.is_cancelled():
+            raise KeyboardInterrupt
+
+
+def _outcome(job: Job, result: Result, row: int, together: int) -> Outcome:
+    losses = {
+        name: float(result.history[name][-1, row])
+        for name in ("content_loss", "style_loss", "total_loss")
+    }
+    return Outcome(
+        job.name,
+        FAILED if result.trouble else FINISHED,
+        f"{result.trouble}; the last good picture is in {job.name}.png" if result.trouble else "",
+        steps=result.steps,
+        evaluations=result.evaluations,
+        seconds=round(result.seconds, 3),
+        together=together,
+        resumed=result.resumed,
+        device=result.device,
+        threads=torch.get_num_threads(),
+        worker=_worker(),
+        **losses,
+    )
+
+
+def _kept(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """What the picture's file tells; nothing that differs between two machines or runs."""
+    losses = {name: getattr(outcome, name) for name in ("content_loss", "style_loss", "total_loss")}
+    kept = {"version": __version__, **job.what, **losses, "steps": outcome.steps}
+    return kept | ({"trouble": outcome.message} if outcome.message else {})
+
+
+def _settings(jobs: Sequence[Job]) -> dict[str, Any]:
+    """The arguments of ``transfer``: of one job as they are, of several as lists where they can
+    differ."""
+    first = jobs[0]
+    settings = dict(first.what["settings"])
+    for name in ("masks", "style_masks"):
+        if name in first.files:
+            settings[name] = [load_mask(file) for file in first.files[name]]
+    if "init" in first.files:
+        content, _ = picture_of(first.files["content"], first.what["size"])
+        settings["init"] = load_image(first.files["init"], (content.shape[2], content.shape[3]))
+    if len(jobs) > 1:
+        settings |= {
+            name: [job.what["settings"][name] for job in jobs]
+            for name in BATCHED
+            if name in settings
+        }
+    return settings
+
+
+def _styles(job: Job) -> list[Tensor]:
+    return [picture_of(file, job.what["style_size"])[0] for file in job.files["style"]]
+
+
+def batch_key(job: Job) -> str:
+    """What two jobs have in common that can go into one batch."""
+    settings = {name: x for name, x in job.what["settings"].items() if name not in BATCHED}
+    alone = "masks" in job.files or settings.get("style_blend") is not None
+    common = {**job.what, "settings": settings} | ({} if alone else {"style": None})
+    return json.dumps([common, job.device, alone and job.name])
+
+
+def _worker() -> str:
+    return f"{platform.node()}:{os.getpid()}"
+
+
+@contextlib.contextmanager
+def _torch_threads(number: int | None) -> Iterator[None]:
+    """So many while a job lasts: set here, in the process and thread that does it."""
+    before = torch.get_num_threads()
+    if number is not None and number != before:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
