@@ -156,6 +156,17 @@ def test_attachments_become_files(tmp_path: Path) -> None:
     assert (tmp_path / "out/notebooks/00_a/done.jpg").read_bytes() == b"a picture"
 
 
+@pytest.mark.parametrize("place", ["attachment", "output"])
+def test_a_picture_that_something_was_written_into_is_said(place: str, tmp_path: Path) -> None:
+    cell = picture_cell("nst.show(x)", alt="a square")
+    cell["outputs"][0]["data"]["image/png"] = PICTURE[:3] + "1e-4" + PICTURE[6:]
+    if place == "attachment":
+        kinds = cell["outputs"][0]["data"]
+        cell = {"cell_type": "markdown", "source": "x", "attachments": {"done.png": kinds}}
+    with pytest.raises(stage.SiteError, match=r"00_a.* has a picture that is broken"):
+        laid_out(tmp_path, {"notebooks/00_a.ipynb": notebook(cell)}, "notebooks/00_a.ipynb")
+
+
 def test_an_attachment_that_is_not_there_is_said(tmp_path: Path) -> None:
     cell = {"cell_type": "markdown", "source": "![done](attachment:done.jpg)"}
     with pytest.raises(stage.SiteError, match=r"00_a.ipynb has no attachment done.jpg"):
