@@ -47,8 +47,9 @@ def pages(root: Path) -> dict[str, list[str]]:
     for chapter, patterns in CHAPTERS.items():
         found: list[str] = []
         for pattern in patterns:
-            files = [x for x in sorted(root.glob(pattern)) if not x.with_suffix(".html").is_file()]
-            paths = [x.relative_to(root).as_posix() for x in files]  # slides.md is no page
+            # slides.md is no page: slides.py beside it makes something else of it.
+            files = [x for x in sorted(root.glob(pattern)) if not x.with_suffix(".py").is_file()]
+            paths = [x.relative_to(root).as_posix() for x in files]
             found += [x for x in paths or [pattern] * pattern.startswith("api/") if x not in found]
         if found:
             chapters[chapter] = found

@@ -125,8 +125,12 @@ def test_links_between_files_become_links_between_pages(kind: str, tmp_path: Pat
 
 
 def test_slides_are_handed_out_as_they_are(tmp_path: Path) -> None:
-    files = {"course/README.md": "[x](s.html)", "course/s.html": "<h1>x</h1>", "course/s.md": "x"}
+    files = {"course/README.md": "[x](s.html)", "course/s.html": "<h1>x</h1>"}
     assert laid_out(tmp_path, files, "_extra/course/s.html") == "<h1>x</h1>"
+
+
+def test_what_slides_are_made_of_is_no_page(tmp_path: Path) -> None:
+    files = {"course/README.md": "# Course", "course/s.md": "[[00/cell-04]]", "course/s.py": ""}
     assert repository(tmp_path, files).chapters["Course"] == ["course/README.md"]
 
 
