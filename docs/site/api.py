@@ -7,6 +7,7 @@ what users write.
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from textwrap import indent
@@ -26,7 +27,11 @@ ROOMS += ["teaching", "app", "memory", "support", "cli"]
 def read_package(root: Path) -> griffe.Module:
     """The package in that folder, unimported."""
     package = griffe.load(
-        PACKAGE, search_paths=[root], resolve_aliases=True, allow_inspection=False
+        PACKAGE,
+        search_paths=[root],
+        try_relative_path=False,
+        resolve_aliases=True,
+        allow_inspection=False,
     )
     assert isinstance(package, griffe.Module)
     return package
@@ -39,11 +44,37 @@ def public_names(package: griffe.Module) -> dict[str, griffe.Object]:
     return dict(sorted(objects.items(), key=lambda pair: (pair[1].module.path, pair[1].lineno)))
 
 
+class Docstring(GoogleDocstring):
+    """As napoleon reads it, but that several attributes can share a line, as parameters can.
+
+    And what is returned is never taken for a type: types stand in the signature.
+    """
+
+    def _consume_fields(
+        self, parse_type: bool = True, prefer_type: bool = False, multiple: bool = False
+    ) -> list[tuple[str, str, list[str]]]:
+        return super()._consume_fields(parse_type, prefer_type, multiple or not prefer_type)
+
+    def _consume_returns_section(
+        self, preprocess_types: bool = False
+    ) -> list[tuple[str, str, list[str]]]:
+        lines = self._dedent(self._consume_to_next_section())
+        return [("", "", lines)] if lines else []
+
+
+def _one_a_line(text: str, names: set[str]) -> str:
+    """``seed: of the noise. device: "auto", ...`` is two entries in one line."""
+    second = rf"(?m)^( +)(?=\w[\w, ]*: )(.*\.) ({'|'.join(map(re.escape, names))}): "
+    return re.sub(second, r"\1\2\n\1\3: ", text) if names else text
+
+
 def _docstring(of: griffe.Object) -> str:
     text = of.docstring.value if of.docstring else ""
     # |G - A| is a norm to us and would be a substitution to Sphinx.
     plain = re.sub(r"``.*?``|>>>.*|\|", lambda x: r"\|" if x[0] == "|" else x[0], text)
-    return str(GoogleDocstring(plain, GOOGLE)).strip()
+    names = {x.name for x in getattr(of, "parameters", ())}
+    names |= set(of.members) if isinstance(of, griffe.Class) else set()
+    return str(Docstring(_one_a_line(plain, names), GOOGLE)).strip()
 
 
 def _fields(of: griffe.Class) -> list[griffe.Attribute]:
@@ -57,9 +88,14 @@ def _fields(of: griffe.Class) -> list[griffe.Attribute]:
 def _show_values(function: griffe.Object, package: griffe.Module) -> None:
     """``content_weight = 0.005`` tells more than ``content_weight = CONTENT_WEIGHT``."""
     for parameter in getattr(function, "parameters", ()):
-        path = getattr(parameter.default, "canonical_path", "")
+        named, item = parameter.default, None
+        if isinstance(named, griffe.ExprSubscript):  # LAYERS[0]
+            named, item = named.left, str(named.slice)
+        path = getattr(named, "canonical_path", "")
         if path.startswith(f"{PACKAGE}."):
             value = str(getattr(package.modules_collection[path], "value", ""))
+            if value and item:
+                value = repr(ast.literal_eval(value)[ast.literal_eval(item)])
             if value and len(value) <= LONGEST:
                 parameter.default = value
 
@@ -123,7 +159,7 @@ def _title(text: str, line: str) -> str:
 def _module(module: griffe.Module, package: griffe.Module, line: str) -> str:
     """A file: its title, what it says of itself, and its public names."""
     path = "/".join(module.path.split(".")[1:]) + ".py"
-    source = f":doc:`Source </source/{PACKAGE}/{path}>`"
+    source = f":doc:`Source of {path} </source/{PACKAGE}/{path}>`"
     here = [(n, x) for n, x in public_names(package).items() if x.module.path == module.path]
     entries = [_entry(name, of, package) for name, of in here]
     return "\n".join(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def main() -> int:
         print(f"docs/site: {error}", file=sys.stderr)
         return 1
     api.write_pages(ROOT, source / "api")
+    shutil.rmtree(html, ignore_errors=True)  # pages that are no more would stay
     settings = ["-q", "-W", "--keep-going", "-E", "-c", str(SITE)]
     settings += ["-D", f"html_extra_path={source / '_extra'}"]
     settings += ["-d", str(asked.folder / "doctrees"), str(source)]

@@ -1,8 +1,9 @@
 """What is wrong with a folder of web pages: ``python docs/site/check.py build/site/html``.
 
 Every link within the site leads somewhere, its anchor too; every picture has a description; each
-page has a title, a language and one h1, under which headings go down one level at a time; ids are
-there once; nothing is loaded from another host. Links in the text may lead outside; whether anybody
+page has a title that no other has, a language and one h1, under which headings go down one level at
+a time; ids are there once; no Markdown, reStructuredText or TeX is left in the text; nothing is
+loaded from another host. Links in the text may lead outside; whether anybody
 is there is not asked here (``make site EXTERNAL=1`` does).
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, NavigableString, Tag
 
 # What a browser fetches by itself. Links that are followed (a, area) are not among it.
 LOADED = {
@@ -36,6 +37,14 @@ LOADED = {
 NOT_FETCHED = {"canonical", "alternate", "author", "license", "next", "prev", "search", "index"}
 FOREIGN = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 CSS_LOADS = re.compile(r"(?:url\(|@import\s+)\s*[\"']?((?:[a-z][a-z0-9+.-]*:)?//[^\"')\s]+)", re.I)
+
+# Where it stands for itself: code, formulas (with their TeX beside them), signatures.
+VERBATIM = ["pre", "code", "script", "style", "math", "template", "svg"]
+MARKUP = re.compile(
+    r"`|\]\(|\[\[|\]\]|\{\{|\$\$|\*\*|^#{1,6} |^\.\. [\w-]+:|:[a-z]{2,}:\S|\\[A-Za-z]{2,}"
+    r"|(?<!\w)\$[^$\d][^$]*\$(?!\w)|</?[a-z]+>",
+    re.MULTILINE,
+)
 
 
 class Page:
@@ -106,6 +115,15 @@ def _descriptions(page: Page) -> Iterator[str]:
             yield f"the link to {link['href']} has no text"
 
 
+def _markup(page: Page) -> Iterator[str]:
+    """What was meant to be turned into HTML and was not."""
+    for text in page.tree.find_all(string=True):
+        verbatim = text.find_parent(VERBATIM) or text.find_parent(class_="sig")
+        if type(text) is NavigableString and not verbatim and (found := MARKUP.search(text)):
+            around = text[max(found.start() - 20, 0) : found.end() + 20]
+            yield f"{' '.join(around.split())!r} is markup that is left in the text"
+
+
 def _foreign(page: Page) -> Iterator[str]:
     for address in _loads(page):
         if FOREIGN.match(address):
@@ -148,9 +166,11 @@ def faults(root: Path) -> list[str]:
     found = [] if pages else [f"{root}: there are no pages"]
     for file, page in pages.items():
         own = [*_head(page), *_headings(page), *_descriptions(page), *_foreign(page)]
-        own += _links(page, pages, root)
+        own += [*_markup(page), *_links(page, pages, root)]
         own += [f"the id {name!r} is there {n} times" for name, n in page.ids.items() if n > 1]
         found += [f"{file.relative_to(root)}: {fault}" for fault in dict.fromkeys(own)]
+    titles = [x.get_text(strip=True) for p in pages.values() if (x := p.tree.select_one("title"))]
+    found += [f"the title {x!r} is there {n} times" for x, n in Counter(titles).items() if n > 1]
     for file in sorted(root.rglob("*.css")):
         foreign = dict.fromkeys(CSS_LOADS.findall(file.read_text(encoding="utf-8")))
         found += [f"{file.relative_to(root)}: {x} is loaded from another host" for x in foreign]

@@ -8,6 +8,7 @@ descriptions of pictures where myst-nb looks for them.
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import re
 import shutil
@@ -51,8 +52,9 @@ def pages(root: Path) -> dict[str, list[str]]:
     for chapter, patterns in CHAPTERS.items():
         found: list[str] = []
         for pattern in patterns:
-            files = [x for x in sorted(root.glob(pattern)) if not x.with_suffix(".html").is_file()]
-            paths = [x.relative_to(root).as_posix() for x in files]  # slides.md is no page
+            # slides.md is no page: slides.py beside it makes something else of it.
+            files = [x for x in sorted(root.glob(pattern)) if not x.with_suffix(".py").is_file()]
+            paths = [x.relative_to(root).as_posix() for x in files]
             found += [x for x in paths or [pattern] * pattern.startswith("api/") if x not in found]
         if found:
             chapters[chapter] = found
@@ -66,6 +68,14 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
         parts += [change(text[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*parts, change(text[end:])])
+
+
+def picture(encoded: str | list[str], page: str) -> bytes:
+    """A picture of a notebook, if nothing has been written into the middle of it."""
+    try:
+        return base64.b64decode("".join(encoded).replace("\n", ""), validate=True)
+    except binascii.Error as error:
+        raise SiteError(f"{page} has a picture that is broken ({error}); run it again") from error
 
 
 class Stage:
@@ -158,7 +168,7 @@ class Stage:
             if cell["cell_type"] == "markdown":
                 for name, kinds in cell.pop("attachments", {}).items():
                     for data in kinds.values():
-                        self.write(f"{stem}/{name}", base64.b64decode(data))
+                        self.write(f"{stem}/{name}", picture(data, page))
                     text = text.replace(f"](attachment:{name}", f"]({Path(stem).name}/{name}")
                 if missing := re.search(r"\]\(attachment:([^)]*)", text):
                     raise SiteError(f"{page} has no attachment {missing[1]}, but shows it")
@@ -173,6 +183,8 @@ class Stage:
             for kind in output.get("data", ()):
                 if not kind.startswith("image/"):
                     continue
+                if kind != "image/svg+xml":
+                    picture(output["data"][kind], notebook)
                 kept = output["metadata"].get(kind, {}).get("alt")
                 source = "".join(cell["source"])
                 told = [x for line, x in self.alts.get(notebook, {}).items() if line in source]

@@ -125,8 +125,12 @@ def test_links_between_files_become_links_between_pages(kind: str, tmp_path: Pat
 
 
 def test_slides_are_handed_out_as_they_are(tmp_path: Path) -> None:
-    files = {"course/README.md": "[x](s.html)", "course/s.html": "<h1>x</h1>", "course/s.md": "x"}
+    files = {"course/README.md": "[x](s.html)", "course/s.html": "<h1>x</h1>"}
     assert laid_out(tmp_path, files, "_extra/course/s.html") == "<h1>x</h1>"
+
+
+def test_what_slides_are_made_of_is_no_page(tmp_path: Path) -> None:
+    files = {"course/README.md": "# Course", "course/s.md": "[[00/cell-04]]", "course/s.py": ""}
     assert repository(tmp_path, files).chapters["Course"] == ["course/README.md"]
 
 
@@ -154,6 +158,17 @@ def test_attachments_become_files(tmp_path: Path) -> None:
     )
     assert book["cells"][0]["source"] == "# A\n![done](00_a/done.jpg)"
     assert (tmp_path / "out/notebooks/00_a/done.jpg").read_bytes() == b"a picture"
+
+
+@pytest.mark.parametrize("place", ["attachment", "output"])
+def test_a_picture_that_something_was_written_into_is_said(place: str, tmp_path: Path) -> None:
+    cell = picture_cell("nst.show(x)", alt="a square")
+    cell["outputs"][0]["data"]["image/png"] = PICTURE[:3] + "1e-4" + PICTURE[6:]
+    if place == "attachment":
+        kinds = cell["outputs"][0]["data"]
+        cell = {"cell_type": "markdown", "source": "x", "attachments": {"done.png": kinds}}
+    with pytest.raises(stage.SiteError, match=r"00_a.* has a picture that is broken"):
+        laid_out(tmp_path, {"notebooks/00_a.ipynb": notebook(cell)}, "notebooks/00_a.ipynb")
 
 
 def test_an_attachment_that_is_not_there_is_said(tmp_path: Path) -> None:
