@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 import weakref
+from collections import deque
 from collections.abc import Callable
 
 from nst_utils.networks.network import between_layers
@@ -21,7 +22,33 @@ from nst_utils.support import checks
 Run = Callable[[Callback], Result]
 
 RUNNING, PAUSED, FINISHED, STOPPED, FAILED = "running", "paused", "finished", "stopped", "failed"
+# Of the time that a step takes on a small copy, so much does not depend on its size.
+_FIXED = 0.5
+_RECENT = 12  # steps whose pace is taken
 _live: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+class Levels:
+    """Where a run goes on at another size, which its steps do not say but by their work.
+
+    Attributes:
+        begun: the first step of each size but the first.
+        work: of a step now, as a share of all.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.work = 0.0
+        self._done = 0.0
+
+    def take(self, step: Step) -> bool:
+        """Whether another size begins with this step."""
+        work, self._done = step.done - self._done, step.done
+        other = self.work > 0 and work > 1.3 * self.work
+        if other:
+            self.begun.append(step.number)
+        self.work = work
+        return other
 
 
 class Session:
@@ -34,6 +61,8 @@ class Session:
         run: the work; called with a callback for :func:`nst_utils.transfer`.
         on_step: called after each step.
         on_change: called when ``state`` has changed.
+        steps: how many there will be; then ``seconds_left`` is nearer to the truth while a run is
+            still at a smaller size.
 
     Attributes:
         state: ``"new"``, ``"running"``, ``"paused"``, and at the end ``"finished"``, ``"stopped"``
@@ -47,6 +76,7 @@ class Session:
         run: Run,
         on_step: Callable[[Step], object] = lambda step: None,
         on_change: Callable[[], object] = lambda: None,
+        steps: int | None = None,
     ) -> None:
         self.state = "new"
         self.step: Step | None = None
@@ -58,7 +88,8 @@ class Session:
         self._go.set()
         self._lock = threading.Lock()
         self._new: Weighting | None = None
-        self._ready, self._first_done = 0.0, 0.0  # seconds before the first step was made; its work
+        self._steps, self._levels = steps, Levels()
+        self._paces: deque[tuple[float, Step]] = deque(maxlen=_RECENT + 1)  # of the size now
         self._begun = 0.0  # shifted by the length of each pause
         self._halted: float | None = None
 
@@ -76,11 +107,23 @@ class Session:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will still take, by the pace since the first step; ``None`` before it."""
-        if self.step is None or self.step.done <= self._first_done:
+        """How long it will still take, by the pace of the last steps; ``None`` before the second.
+
+        A step at a quarter of the pixels takes more than a quarter of the time: a part of it does
+        not depend on the size. So what is left is counted both in steps and in work.
+        """
+        paces = list(self._paces)  # once: the other thread adds to it
+        if len(paces) < 2 or self.step is None:
             return None
-        pace = (self.seconds - self._ready) / (self.step.done - self._first_done)
-        return pace * (1 - self.step.done)
+        (begun, first), (now, last) = paces[0], paces[-1]
+        number, work = last.number - first.number, last.done - first.done
+        if number < 1 or work <= 0:
+            return None
+        by_work = (now - begun) / work * (1 - last.done)
+        if self._steps is None:
+            return by_work
+        by_steps = (now - begun) / number * max(0, self._steps - last.number)
+        return min(by_work, _FIXED * by_steps + (1 - _FIXED) * by_work)
 
     def start(self) -> None:
         """Begin, in a thread of its own. ``RuntimeError`` for one that has begun before."""
@@ -170,8 +213,9 @@ class Session:
             raise KeyboardInterrupt
 
     def _after_step(self, step: Step) -> Weighting | None:
-        if self.step is None:
-            self._ready, self._first_done = self.seconds, step.done
+        if self._levels.take(step):
+            self._paces.clear()
+        self._paces.append((self.seconds, step._replace(images=step.images[:0])))
         self.step = step
         self._tell(lambda: self._on_step(step))
         self._wait_or_end()

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from browser import (
     CHROMIUM,
@@ -213,11 +214,13 @@ def tab_to(page: Page, there: str) -> None:
 def test_the_keyboard_is_enough(small_studio: Page) -> None:
     page = small_studio
     anew(page)
-    page.locator(".nst-content input").first.focus()
-    tab_to(page, "document.activeElement.closest('label')?.innerText === 'chelsea'")
-    page.keyboard.press("Space")
-    tab_to(page, "document.activeElement.closest('label')?.innerText === 'starry-night'")
-    page.keyboard.press("Space")
+    page.locator(".nst-content input:checked").focus()
+    for _ in range(4):  # a group is one stop: arrows choose in it
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.closest('label').innerText") == "chelsea"
+    tab_to(page, "document.activeElement.closest('label')?.innerText === 'great-wave'")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.closest('label').innerText") == "starry-night"
     tab_to(page, "document.activeElement.classList.contains('nst-start')")
     page.keyboard.press("Enter")
     wait_for(page, ".nst-state", "Finished after 20 steps")
@@ -251,7 +254,7 @@ def test_the_film_the_comparison_and_the_gram_matrices_are_shown(small_studio: P
     )
     page.get_by_text("Which styles are matched: Gram matrices").click()
     wait_for(page, ".nst-match", "conv5_1")
-    assert "off)" in text(page, ".nst-match")
+    assert "% off" in text(page, ".nst-match")
     page.wait_for_selector("img[alt^='Gram matrices of conv3_1']")  # it is drawn afterwards
     assert page.locator("img[alt^='Gram matrices of conv3_1']").count() == 1
     assert not page.locator(".nst-studio img:not([alt])").count()
@@ -315,30 +318,56 @@ def test_on_a_phone_in_the_dark_nothing_is_cut_off(lab: Lab) -> None:
         assert light > dark + 300  # legible
 
 
+def kernels_of(port: int) -> int:
+    """How many processes of visitors the server at that port has."""
+    (server,) = (each for each in psutil.Process().children() if f"--port={port}" in each.cmdline())
+    return sum("ipykernel_launcher" in each.cmdline() for each in server.children(recursive=True))
+
+
 @needs_voila
-def test_the_app_in_voila(tmp_path: Path, browser: Browser) -> None:
-    """What ``make studio`` opens."""
-    (tmp_path / "studio.ipynb").write_bytes(APP.read_bytes())
-    port = free_port()
-    command = ["voila", "studio.ipynb", "--no-browser", f"--Voila.port={port}"]
-    command += ["--Voila.ip=127.0.0.1"]
-    with serving(command, port, tmp_path, quick=False) as address:
+def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> None:
+    """A run is found again however often its page is loaded; there is one process, for one visitor;
+    what is saved goes to the browser."""
+    port, asked = free_port(), []
+    command = ["nst_utils", "studio", "--no-browser", f"--port={port}", "--visitors=1"]
+    with serving([*command, "--max-size=256"], port, tmp_path, quick=False) as address:
         page = browser.new_page(viewport={"width": 1100, "height": 900})
         page.goto(address, timeout=1000 * START)
         page.wait_for_selector(".nst-start", timeout=1000 * START)
+        sizes = page.locator(".nst-size option").all_inner_texts()
+        assert max(map(int, sizes)) == 256
         page.locator(".nst-size select").select_option("128")
         start(page)
         wait_for_another_picture(page)
+
+        def leave(dialog: Any) -> None:
+            asked.append(dialog.type)
+            dialog.accept()
+
+        page.on("dialog", leave)
+        for _ in range(10):
+            page.reload()
+        assert {*asked} == {"beforeunload"}
+        page.wait_for_selector(".nst-start", timeout=1000 * START)
+        wait_for_another_picture(page)
+        assert kernels_of(port) == 1
+        refused = browser.new_context().new_page()
+        answer = refused.goto(address)
+        assert answer is not None
+        assert answer.status == 503
+        assert "The studio is full" in refused.inner_text("h1")
+        refused.close()
+
         before = content_share(page)
         press(page, ".nst-ratio", "ArrowRight", 20)
         wait_for(page, ".nst-state", "alpha/beta is 0.05")
         assert content_share(page) > before + 5
         click(page, ".nst-stop")
         wait_for(page, ".nst-state", "Stopped after")
-        click(page, ".nst-save-picture")
-        wait_for(page, ".nst-saved", "Download it")
         with page.expect_download() as download:
-            page.get_by_text("Download it").click()
+            click(page, ".nst-save-picture")
+        assert download.value.suggested_filename == "chenonceau-great-wave-1.png"
         data = Path(download.value.path()).read_bytes()
         assert read_png(io.BytesIO(data)).size == 128
+        assert [path.name for path in APP.parent.iterdir()] == [APP.name]
         page.close()

@@ -36,6 +36,7 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdin=subprocess.DEVNULL,
         timeout=120,
         check=False,
     )
@@ -49,6 +50,7 @@ COMMANDS = [
     "demo",
     "doctor",
     "notebooks",
+    "studio",
 ]
 LIGHT = [f"{command} --help".strip() for command in COMMANDS] + ["--version", "samples", "presets"]
 
@@ -88,6 +90,11 @@ MISTAKES = [
     "reconstruct-content chelsea -o a.png --layers conv42",
     "reconstruct-content chelsea -o a.png --normalized author",
     "reconstruct-style missing.jpg -o a.png",
+    "studio --port 0",
+    "studio --visitors none",
+    "studio --address nowhere.invalid",
+    "studio --max-size 8",
+    "studio --password",
 ]
 
 
