@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+import socket
 from typing import Any, NamedTuple
 
 from jupyter_server.auth.security import passwd
@@ -166,9 +167,12 @@ class StudioServer(Voila):
         super().listen()
 
     def _announce(self) -> None:
-        address = self.connection_url.replace("0.0.0.0", "127.0.0.1")
         token = f"?token={self.token}" if self.token else ""
-        tell(f"The studio is at {address}{token} (Ctrl-C ends it)")
+        anywhere = self.ip in ("0.0.0.0", "::", "")
+        places = [self._url("127.0.0.1" if anywhere else self.ip) + token]
+        if anywhere:
+            places.append(self._url(socket.gethostname()) + token)
+        tell(f"The studio is at {' and, for others, at '.join(places)} (Ctrl-C ends it)")
 
 
 def serve(how: Serving) -> None:

@@ -114,6 +114,7 @@
   const kernel = voila.kernelId, base = voila.baseUrl;
   window.addEventListener("pagehide", () => navigator.sendBeacon(`${base}voila/api/shutdown/${kernel}`));
   document.documentElement.lang ||= "en";
+  document.getElementById("rendered_cells")?.setAttribute("role", "main");
 
   if (!new URLSearchParams(location.search).has("theme")) {
     const dark = matchMedia("(prefers-color-scheme: dark)"), sheet = document.createElement("link");

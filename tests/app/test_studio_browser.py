@@ -19,8 +19,10 @@ import pytest
 from browser import (
     CHROMIUM,
     DRAW,
+    OF_JUPYTERLAB,
     START,
     Lab,
+    axe_findings,
     chromium,
     comes_true,
     free_port,
@@ -310,12 +312,18 @@ def test_on_a_phone_in_the_dark_nothing_is_cut_off(lab: Lab) -> None:
             "each.getBoundingClientRect().right <= studio.getBoundingClientRect().right + 2))"
             "(document.querySelector('.nst-studio'))"
         )
-        colors = page.evaluate(
-            "(style => [style.color, getComputedStyle(document.body).backgroundColor])"
-            "(getComputedStyle(document.querySelector('.nst-state p')))"
-        )
-        light, dark = (sum(map(int, re.findall(r"\d+", color)[:3])) for color in colors)
-        assert light > dark + 300  # legible
+        assert is_dark(page)
+        assert not axe_findings(page, ".jp-Notebook", but=OF_JUPYTERLAB)
+
+
+def is_dark(page: Page) -> bool:
+    """Whether what is said is light on a dark ground."""
+    colors = page.evaluate(
+        "(style => [style.color, getComputedStyle(document.body).backgroundColor])"
+        "(getComputedStyle(document.querySelector('.nst-state p')))"
+    )
+    light, dark = (sum(map(int, re.findall(r"\d+", color)[:3])) for color in colors)
+    return light > dark + 300  # legible
 
 
 def kernels_of(port: int) -> int:
@@ -370,4 +378,10 @@ def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> No
         data = Path(download.value.path()).read_bytes()
         assert read_png(io.BytesIO(data)).size == 128
         assert [path.name for path in APP.parent.iterdir()] == [APP.name]
+        assert (page.title(), page.locator("h1").count()) == ("Style transfer studio", 1)
+        assert not axe_findings(page)
+        page.emulate_media(color_scheme="dark")
+        assert comes_true(page, "document.body.dataset.jpThemeLight === 'false'", DRAW)
+        assert is_dark(page)
+        assert not axe_findings(page)
         page.close()
