@@ -17,7 +17,9 @@ ON_COLAB = (
 
 def minutes(seconds: float) -> str:
     """A length of time, as one says it."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
 def counted(number: int, what: str) -> str:

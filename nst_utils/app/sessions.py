@@ -12,6 +12,7 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
 
 from nst_utils.networks.network import between_layers
 from nst_utils.objective.rows import Weighting
@@ -22,8 +23,6 @@ from nst_utils.support import checks
 Run = Callable[[Callback], Result]
 
 RUNNING, PAUSED, FINISHED, STOPPED, FAILED = "running", "paused", "finished", "stopped", "failed"
-# Of the time that a step takes on a small copy, so much does not depend on its size.
-_FIXED = 0.5
 _RECENT = 12  # steps whose pace is taken
 _live: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -61,8 +60,6 @@ class Session:
         run: the work; called with a callback for :func:`nst_utils.transfer`.
         on_step: called after each step.
         on_change: called when ``state`` has changed.
-        steps: how many there will be; then ``seconds_left`` is nearer to the truth while a run is
-            still at a smaller size.
 
     Attributes:
         state: ``"new"``, ``"running"``, ``"paused"``, and at the end ``"finished"``, ``"stopped"``
@@ -76,7 +73,6 @@ class Session:
         run: Run,
         on_step: Callable[[Step], object] = lambda step: None,
         on_change: Callable[[], object] = lambda: None,
-        steps: int | None = None,
     ) -> None:
         self.state = "new"
         self.step: Step | None = None
@@ -88,8 +84,9 @@ class Session:
         self._go.set()
         self._lock = threading.Lock()
         self._new: Weighting | None = None
-        self._steps, self._levels = steps, Levels()
-        self._paces: deque[tuple[float, Step]] = deque(maxlen=_RECENT + 1)  # of the size now
+        self._levels = Levels()
+        # When a step was made, and how much of the work was done then; of the size now.
+        self._paces: deque[tuple[float, float]] = deque(maxlen=_RECENT + 1)
         self._begun = 0.0  # shifted by the length of each pause
         self._halted: float | None = None
 
@@ -109,21 +106,17 @@ class Session:
     def seconds_left(self) -> float | None:
         """How long it will still take, by the pace of the last steps; ``None`` before the second.
 
-        A step at a quarter of the pixels takes more than a quarter of the time: a part of it does
-        not depend on the size. So what is left is counted both in steps and in work.
+        In work, because early steps may be made on a small copy. The slowest step is left out: it
+        is one that had something to do for the first time, as to load what draws curves.
         """
         paces = list(self._paces)  # once: the other thread adds to it
-        if len(paces) < 2 or self.step is None:
+        work = paces[-1][1] - paces[0][1] if paces else 0.0
+        if self.step is None or work <= 0:
             return None
-        (begun, first), (now, last) = paces[0], paces[-1]
-        number, work = last.number - first.number, last.done - first.done
-        if number < 1 or work <= 0:
-            return None
-        by_work = (now - begun) / work * (1 - last.done)
-        if self._steps is None:
-            return by_work
-        by_steps = (now - begun) / number * max(0, self._steps - last.number)
-        return min(by_work, _FIXED * by_steps + (1 - _FIXED) * by_work)
+        seconds = sorted(now - before for (before, _), (now, _) in pairwise(paces))
+        usual = seconds[:-1] or seconds
+        a_step = work / len(seconds)
+        return sum(usual) / len(usual) / a_step * (1 - paces[-1][1])
 
     def start(self) -> None:
         """Begin, in a thread of its own. ``RuntimeError`` for one that has begun before."""
@@ -215,7 +208,7 @@ class Session:
     def _after_step(self, step: Step) -> Weighting | None:
         if self._levels.take(step):
             self._paces.clear()
-        self._paces.append((self.seconds, step._replace(images=step.images[:0])))
+        self._paces.append((self.seconds, step.done))
         self.step = step
         self._tell(lambda: self._on_step(step))
         self._wait_or_end()

@@ -133,8 +133,7 @@ class Studio:
             return self._say(f"This cannot be started: {error}.")
         self._running = recipe
         loaded = {recipe.content: self._photo, recipe.style: self._painting}
-        run, steps = recipe.run(loaded, self.image), quick_steps(recipe.steps)
-        self.session = Session(run, self._on_step, self._on_change, steps)
+        self.session = Session(recipe.run(loaded, self.image), self._on_step, self._on_change)
         self.session.run_here() if self._blocking else self.session.start()
         return None
 
