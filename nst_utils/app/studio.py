@@ -234,6 +234,8 @@ class Studio:
         self.image, self.recipe, self._saved.value = made.image, recipe, ""
         self.stage.begin(made.about, self._photo)
         self.stage.show(made.steps, made.image)
+        for part in (self._progress, self.panels.widget):  # of another run
+            part.layout.display = "none"
         self._where.value = paragraph(f"{made.about}, {counted(made.steps, 'step')}")
         self._say("Here it is again, and the controls say what it was made with.")
         return None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
@@ -48,11 +49,15 @@ def image_html(data: bytes, alt: str, width: int, shape: float) -> str:
     return f'<img decoding="sync" alt="{html.escape(alt)}" src="{source}" style="{style}">'
 
 
-def plot_html(figure: Drawing, width: int) -> str:
-    """A plot with its description; dark where the page is."""
+def plot_html(figure: Drawing, width: int, css: str = "nst-plot") -> str:
+    """A plot with its description; dark where the page is, but for those that are maps of colors.
+
+    Args:
+        css: ``nst-plot``, or ``nst-map`` for those.
+    """
     source = data_url(figure.encode(), figure.file_type)
     alt = html.escape(figure.alt)
-    return f'<img class="nst-plot" alt="{alt}" src="{source}" style="max-width:{width}px">'
+    return f'<img class="{css}" alt="{alt}" src="{source}" style="max-width:{width}px">'
 
 
 def bars_html(rows: Sequence[tuple[str, float, str]], caption: str) -> str:
@@ -206,6 +211,7 @@ def curves(steps: Sequence[tuple[int, Mapping[str, float]]], larger: Sequence[in
             va="top",
         )
     axis.set(xlabel="step", yscale="log", title="what each term adds to the loss")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     last = ", ".join(f"{name.replace('/', ' ')} {steps[-1][1][name]:.2g}" for name in names)
@@ -227,4 +233,4 @@ def match_table(pairs: Mapping[str, GramPair]) -> str:
 
 def grams(pair: GramPair, layer: str) -> str:
     """A layer's Gram matrices."""
-    return plot_html(plot_grams(pair, layer), 660)
+    return plot_html(plot_grams(pair, layer), 660, "nst-map")
