@@ -183,7 +183,7 @@ def serve(how: Serving) -> None:
         "Voila.port": how.port,
         "Voila.port_retries": 0,
         "Voila.open_browser": how.opens_browser,
-        "Voila.log_level": logging.WARNING,
+        "Voila.log_level": logging.ERROR,
         "Voila.token": how.token,
     }
     if how.password:
