@@ -14,6 +14,7 @@ from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.options import (
     add_loss_options,
     add_output_options,
+    add_print_options,
     add_run_options,
     add_start_options,
     add_style_options,
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="painting: a file or a bundled name; several for --style-blend or --masks",
     )
     add_output_options(sub)
+    add_print_options(sub)
     add_loss_options(sub)
     add_style_options(sub)
     add_start_options(sub)

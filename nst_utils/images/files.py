@@ -123,7 +123,9 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(array.permute(1, 2, 0).numpy(), "RGB")
 
 
-def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) -> Path:
+def save_image(
+    image: Tensor, path: str | Path, *, alpha: Tensor | None = None, dpi: int | None = None
+) -> Path:
     """Write a picture, whole or not at all; the file type follows the name's ending.
 
     Args:
@@ -131,6 +133,7 @@ def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) 
         path: ends in .png, .jpg, .webp, .tif or .bmp.
         alpha: (1, 1, H, W), 0 (transparent) to 1, as :func:`nst_utils.load_alpha` gives it, for one
             picture; left out in JPEG and BMP, which have none.
+        dpi: dots to an inch, for who prints it; left out in WebP, which has no place for it.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -143,6 +146,8 @@ def save_image(image: Tensor, path: str | Path, *, alpha: Tensor | None = None) 
     if alpha is not None and kind in ("PNG", "WEBP", "TIFF"):
         picture.putalpha(_alpha_channel(alpha, picture))
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}.get(kind, {})
+    if dpi is not None and kind != "WEBP":
+        options = options | {"dpi": (checks.count("dpi", dpi), dpi)}
     write_whole(target, lambda file: picture.save(file, format=kind, **options))
     return target
 

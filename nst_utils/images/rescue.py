@@ -10,7 +10,9 @@ from torch import Tensor
 from nst_utils.images.files import save_image
 
 
-def save_or_rescue(image: Tensor, path: str | Path, alpha: Tensor | None = None) -> Path:
+def save_or_rescue(
+    image: Tensor, path: str | Path, alpha: Tensor | None = None, dpi: int | None = None
+) -> Path:
     """:func:`nst_utils.save_image`; where that fails, the picture goes into a new folder elsewhere.
 
     That folder is made in the current one, the user's own or the system's for temporary files, and
@@ -20,7 +22,7 @@ def save_or_rescue(image: Tensor, path: str | Path, alpha: Tensor | None = None)
         ValueError: it could not be written to ``path``; the sentence says where it is instead.
     """
     try:
-        return save_image(image, path, alpha=alpha)
+        return save_image(image, path, alpha=alpha, dpi=dpi)
     except (OSError, ValueError) as error:
         trouble = error
     for place in (Path.cwd, Path.home, tempfile.gettempdir):
@@ -29,7 +31,7 @@ def save_or_rescue(image: Tensor, path: str | Path, alpha: Tensor | None = None)
         except (OSError, RuntimeError):  # it does not exist, or takes no file either
             continue
         try:
-            rescued = save_image(image, folder / f"{Path(path).stem}.png", alpha=alpha)
+            rescued = save_image(image, folder / f"{Path(path).stem}.png", alpha=alpha, dpi=dpi)
         except (OSError, ValueError):
             folder.rmdir()
             continue

@@ -353,8 +353,9 @@ def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> No
             dialog.accept()
 
         page.on("dialog", leave)
-        for _ in range(10):
-            page.reload()
+        for _ in range(9):
+            page.reload(wait_until="commit")
+        page.reload()
         assert {*asked} == {"beforeunload"}
         page.wait_for_selector(".nst-start", timeout=1000 * START)
         wait_for_another_picture(page)

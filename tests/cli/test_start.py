@@ -87,6 +87,8 @@ MISTAKES = [
     "transfer chelsea china -o a.png --network squeezenet1_1 --padding nearest",
     "transfer chelsea china -o a.png --network squeezenet1_1 --normalized authors",
     "transfer chelsea china china -o a.png",
+    "transfer chelsea china -o a.png --print A44",
+    "transfer chelsea china -o a.webp --print A4",
     "reconstruct-content chelsea -o a.png --layers conv42",
     "reconstruct-content chelsea -o a.png --normalized author",
     "reconstruct-style missing.jpg -o a.png",
