@@ -22,7 +22,11 @@ from nst_utils.support.messages import say
 
 # How much longer a step takes in tiles; at 1024 px, see benchmarks/README.md.
 _SLOWER_IN_TILES = {1024: 2.25, 512: 2.25, 256: 3.09}
-_PROBE, _PROBE_STEPS = 256, 3  # pixels and steps of what is timed
+# Pixels and steps of what is timed; smaller pictures take less time for a pixel.
+_PROBE, _PROBE_STEPS = 512, 3
+_BEGINNING = (
+    3  # steps' worth of time before the first one of a size: what is aimed at, and a search
+)
 
 
 def as_print(args: Namespace) -> None:
@@ -118,5 +122,10 @@ def seconds(
     for share, made in levels:
         pixels = content.shape[2] * content.shape[3] * share**2
         tiled = tile is not None and share * max(content.shape[2:]) > tile
-        total += a_pixel * pixels * made * (_SLOWER_IN_TILES.get(tile or 0, 2.25) if tiled else 1)
+        total += (
+            a_pixel
+            * pixels
+            * (made + _BEGINNING)
+            * (_SLOWER_IN_TILES.get(tile or 0, 2.25) if tiled else 1)
+        )
     return total
