@@ -236,6 +236,44 @@ def test_the_keyboard_is_enough(small_studio: Page) -> None:
     wait_for(page, ".nst-match", "conv5_1")
 
 
+def drag_across(page: Page, css: str, first: float, last: float) -> None:
+    """From one share of its width to another."""
+    page.locator(css).scroll_into_view_if_needed()
+    box = page.locator(css).bounding_box()
+    assert box is not None
+    x, y = box["x"], box["y"] + box["height"] / 2
+    page.mouse.move(x + first * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(x + last * box["width"], y + 5, steps=5)
+    page.mouse.up()
+
+
+@needs_lab
+def test_a_screen_reader_is_told_what_things_are_and_what_they_say(small_studio: Page) -> None:
+    page = small_studio
+    anew(page)
+
+    def told(css: str, name: str) -> str | None:
+        return page.locator(css).first.get_attribute(name)
+
+    said = "css => document.querySelector(css)?.getAttribute('aria-label')"
+    assert comes_true(page, f"({said})('.nst-ratio .noUi-handle') === 'alpha/beta'", DRAW)
+    assert told(".nst-ratio .noUi-handle", "aria-valuetext") == "0.0050"
+    press(page, ".nst-ratio", "ArrowRight", 20)
+    wait_for(page, ".nst-ratio .widget-readout", "0.050")
+    spoken = "document.querySelector('.nst-ratio .noUi-handle').getAttribute('aria-valuetext')"
+    assert comes_true(page, f"{spoken} === '0.050'", DRAW)
+    assert told(".nst-content [role=radiogroup]", "aria-label") == "Photograph"
+    assert told(".nst-more", "aria-expanded") == "false"
+    click(page, ".nst-more")
+    opened = "document.querySelector('.nst-more').getAttribute('aria-expanded') === 'true'"
+    assert comes_true(page, opened, DRAW)
+    assert told(".nst-state .widget-html-content", "role") == "status"
+    assert not page.locator(".nst-studio [title=null]").count()
+    names = page.locator(".nst-content input").evaluate_all("all => all.map(one => one.name)")
+    assert len({*names}) == 1, "a group is one stop of the Tab key"
+
+
 @needs_lab
 def test_the_film_the_comparison_and_the_gram_matrices_are_shown(small_studio: Page) -> None:
     page = small_studio
@@ -254,6 +292,8 @@ def test_the_film_the_comparison_and_the_gram_matrices_are_shown(small_studio: P
         "document.querySelector('.nst-stage img').alt.includes('30 % of its width')",
         DRAW,
     )
+    drag_across(page, ".nst-stage img", 0.2, 0.7)
+    wait_for(page, ".nst-compare .widget-readout", "70")
     page.get_by_text("Which styles are matched: Gram matrices").click()
     wait_for(page, ".nst-match", "conv5_1")
     assert "% off" in text(page, ".nst-match")
