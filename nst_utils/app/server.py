@@ -10,6 +10,7 @@ import logging
 import re
 import secrets
 import socket
+from functools import partial
 from typing import Any, NamedTuple
 
 from jupyter_server.auth.security import passwd
@@ -25,6 +26,7 @@ from nst_utils.app.visitors import Visit, Visitors
 from nst_utils.support.messages import tell
 from nst_utils.support.paths import studio_notebook
 
+DIED = 3.0  # seconds after which what Jupyter has begun again is ended
 SWEEP = 2000  # milliseconds between two looks at who is still there
 UPLOAD = 100 * 2**20  # bytes of a message: a picture of that size can be uploaded
 _KERNEL = re.compile(r'"kernelId": "([\w-]+)"')
@@ -110,12 +112,19 @@ class Page(TornadoVoilaHandler):
             visit.page.append(part)
             if not visit.kernel and (found := _KERNEL.search(part)):
                 visit.kernel = found[1]
+                self.kernel_manager.add_restart_callback(found[1], partial(self._died, visit))
             try:
                 if is_here:
                     self.write(part)
                     await self.flush()
             except StreamClosedError:
                 is_here = False
+
+    def _died(self, visit: Visit) -> None:
+        """The process has ended by itself, as where memory ran out. The one that Jupyter begins in
+        its place knows nothing of the page, which says so once that has ended, too."""
+        visitors: Visitors = self.settings["nst_visitors"]
+        IOLoop.current().call_later(DIED, partial(visitors.forget, visit))
 
     def _visitor(self) -> str:
         """Who it is, by a cookie that nobody else can guess; a new one where there is none."""

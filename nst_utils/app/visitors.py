@@ -90,6 +90,12 @@ class Visitors:
         if visit is not None and visit.kernel and self._kernels.is_there(visit.kernel):
             await self._kernels.end(visit.kernel)
 
+    async def forget(self, visit: Visit) -> None:
+        """End that visit, whosever it is, if it is still there."""
+        for visitor, each in list(self._visits.items()):
+            if each is visit:
+                await self.leave(visitor)
+
     def is_left(self, kernel: str) -> None:
         """A page says that it is closed or loaded anew."""
         for visit in self._visits.values():

@@ -125,6 +125,22 @@ def test_a_process_that_died_is_not_found_again() -> None:
     asyncio.run(story())
 
 
+def test_what_takes_the_place_of_a_process_that_died_is_ended() -> None:
+    async def story() -> None:
+        house = House()
+        visit = await house.opens("anna")
+        await house.opens("ben")
+        assert visit is not None
+        await house.visitors.forget(visit)
+        assert await house.after(1) == ["ben"]
+        again = await house.opens("anna")
+        assert again is not visit
+        await house.visitors.forget(visit)  # it is no longer there
+        assert await house.after(1) == ["anna", "ben"]
+
+    asyncio.run(story())
+
+
 def test_who_begins_anew_gives_up_the_old_process() -> None:
     async def story() -> None:
         house = House()
