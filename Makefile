@@ -69,10 +69,9 @@ floors:
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-# The studio alone, as an app in the browser; uploads of up to 100 MB.
+# The studio alone, as an app in the browser: nst studio --help tells of servers and classes.
 studio: $(STAMP)
-	$(BIN)/voila notebooks/app/studio.ipynb \
-		--Voila.tornado_settings="{'websocket_max_message_size': 104857600}"
+	$(BIN)/nst studio
 
 # One file to hand to a class: the package with its weights, pictures and notebooks. What builds it
 # is in .venv, so that this works offline.

@@ -31,9 +31,9 @@ STUDIO = (
     "import nst_utils as nst\n\n"
     'nst.studio(content="eilean-donan", style="great-wave", size=384, steps=300)'
 )
-SIZE = {"width": 1280, "height": 925}
+SIZE = {"width": 1280, "height": 1000}
 REACHED = "() => /Step 1[7-9][0-9] of/.test(document.body.innerText)"  # soon after step 170
-PATIENCE = 900.0  # seconds
+PATIENCE = 2700.0  # seconds
 QUALITY = 88
 
 

@@ -63,8 +63,13 @@ def clean(notebook: Any) -> None:
             cell.outputs = [
                 output
                 for output in cell.outputs
-                if output.get("name") != "stderr" and WIDGET not in output.get("data", {})
+                if output.get("name") != "stderr" and not is_of_studio(output.get("data", {}))
             ]
+
+
+def is_of_studio(data: Any) -> bool:
+    """A widget, which no longer works, or the script that belongs to it."""
+    return WIDGET in data or "".join(data.get("text/html", "")).startswith("<script>")
 
 
 def put_finished_picture_first(notebook: Any) -> None:

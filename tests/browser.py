@@ -14,8 +14,10 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -150,6 +152,27 @@ def jupyterlab(folder: Path, browser: Browser, quick: bool) -> Iterator[Lab]:
     command += ["--LabApp.expose_app_in_browser=True"]
     with serving(command, port, folder, quick) as address:
         yield Lab(folder, address, browser)
+
+
+# What axe-core finds in JupyterLab's own parts of a notebook, which are not ours to mend: editors,
+# the list of cells and folding buttons without names, pictures whose description is not shown.
+OF_JUPYTERLAB = ("aria-input-field-name", "aria-required-children", "button-name", "image-alt")
+
+
+def axe_findings(page: Page, css: str = "html", but: tuple[str, ...] = ()) -> list[str]:
+    """What axe-core calls serious or critical in that part of the page, without those rules."""
+    package = find_spec("axe_playwright_python")
+    if package is None or package.origin is None:
+        warnings.warn("axe-playwright-python is not installed: not looked at", stacklevel=2)
+        return []
+    page.evaluate(Path(package.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("css => axe.run({include: [[css]]})", css)["violations"]
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical") and each["id"] not in but
+        for node in each["nodes"]
+    ]
 
 
 def run_all_cells(page: Page) -> None:

@@ -104,10 +104,12 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_wheel_is_the_package_its_data_and_its_notebooks(unpacked: Path) -> None:
-    expected = {path.relative_to(ROOT) for path in (ROOT / "nst_utils").rglob("*.py")}
+    sources = (path for kind in ("py", "css", "js") for path in ROOT.glob(f"nst_utils/**/*.{kind}"))
+    expected = {path.relative_to(ROOT) for path in sources}
     pages = ["data/README.md", "data/weights/LICENSE.md"]
     data = ["data/catalog.json", f"data/{BUNDLED_FILE}", *(f"data/{r['file']}" for r in RECORDS)]
     series = [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    series.append("notebooks/app/studio.ipynb")
     expected |= {Path("nst_utils", name) for name in [*pages, *data, *series]}
     found = {path for path in (unpacked / "nst_utils").rglob("*") if path.is_file()}
     assert {path.relative_to(unpacked) for path in found} == expected

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log10
 from typing import Any
 
 import ipywidgets as widgets
 import torch
 from torch import Tensor
 
-from nst_utils.app.page import Section, wide
+from nst_utils.app.limits import Limits
+from nst_utils.app.page import Section, explained, wide
 from nst_utils.app.pictures import PictureChoice, clear, named, uploads
 from nst_utils.app.recipes import (
     LEAST_RATIO,
@@ -20,11 +22,13 @@ from nst_utils.app.recipes import (
     MAX_TV,
     SO_FAR,
     Recipe,
+    allowed,
     of_preset,
     read_png,
 )
 from nst_utils.experiments.presets import PRESETS, preset
 
+AROUND = 2  # powers of ten that alpha/beta can be moved either way
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
 _CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
 _LABEL = {"description_width": "8em"}
@@ -39,26 +43,27 @@ class Controls:
         recipe: what they say at first.
         say: is told what the user should know, in a sentence.
         on_weights: called when alpha/beta or the weight of a layer has been moved.
+        on_pictures: called when another photograph or painting has been chosen.
     """
 
     def __init__(
-        self, recipe: Recipe, say: Callable[[str], object], on_weights: Callable[[], object]
+        self,
+        recipe: Recipe,
+        say: Callable[[str], object],
+        on_weights: Callable[[], object],
+        on_pictures: Callable[[], object],
     ) -> None:
         self._say, self._on_weights = say, on_weights
-        self._filling = False
+        self._filling, self._limits = False, Limits.here()
         self.pictures: dict[str, Tensor] = {}  # the uploaded ones
         self.content = PictureChoice("Photograph", "nst-content", _CONTENTS, self.pictures, say)
         self.style = PictureChoice("Painting", "nst-style", _STYLES, self.pictures, say)
         self._preset = self._labeled(widgets.Dropdown, "Preset", "nst-preset", options=[*PRESETS])
         self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size", options=[*SIZES])
         self._ratio = self._labeled(
-            widgets.FloatLogSlider,
-            "alpha/beta",
-            "nst-ratio",
-            min=LEAST_RATIO,
-            max=MAX_RATIO,
-            step=0.05,
+            widgets.FloatLogSlider, "alpha/beta", "nst-ratio", min=LEAST_RATIO, max=MAX_RATIO
         )
+        self._ratio.step = 0.05  # twenty to a factor of ten
         self._ratio.readout_format = ".2g"
         self._factors: dict[str, widgets.FloatSlider] = {}
         self._factor_box = widgets.VBox(layout=wide())
@@ -77,7 +82,10 @@ class Controls:
         self._open.observe(self._take_recipe, "value")
         self._preset.observe(self._take_preset, "value")
         self._ratio.observe(self._weights_moved, "value")
+        self._explain()
         self.fill(recipe)
+        for choice in (self.content, self.style):
+            choice.radio.observe(lambda change: on_pictures(), "value")
         self.widget, self.live_widget = self._layout(), self._live_layout()
 
     @staticmethod
@@ -97,8 +105,24 @@ class Controls:
     def _live_layout(self) -> widgets.Widget:
         title = "Style layers: how much each counts"
         layers = Section(title, "nst-layers", [self._factor_box])
-        hint = widgets.HTML("<p>To the right more photograph, to the left more painting.</p>")
-        return widgets.VBox([self._ratio, hint, layers.widget])
+        ends = widgets.HTML("<p><span>painting</span><span>photograph</span></p>")
+        ends.add_class("nst-ends")
+        return widgets.VBox([self._ratio, ends, layers.widget])
+
+    def _explain(self) -> None:
+        """What each is for, where the mouse rests on it."""
+        for widget, text in {
+            self._preset: "Complete settings by name: the paper's, and those of other projects",
+            self._size: "Longest side of the picture; twice the size takes four times as long",
+            self._ratio: "More to the right shows more of the photograph",
+            self._steps: "How often the picture is improved",
+            self._content_layer: "Deep layers hold less of the photograph's detail",
+            self._init: "What the picture is before the first step",
+            self._tv: "Total variation: a weight of 0 leaves the grain as it is",
+            self._seed: "Another number is another noise to begin with",
+            self._device: "What computes",
+        }.items():
+            explained(widget, text)
 
     @property
     def recipe(self) -> Recipe:
@@ -119,7 +143,9 @@ class Controls:
         )
 
     def fill(self, recipe: Recipe) -> None:
-        """Let the controls say that; ``ValueError`` where a picture of it is not here."""
+        """Let the controls say that; ``ValueError`` where a picture of it is not here, or where
+        this server paints nothing as large."""
+        self._limits.check(recipe.size, recipe.steps)
         for choice, name in ((self.content, recipe.content), (self.style, recipe.style)):
             if not choice.has(name):
                 raise ValueError(f"the picture {name} is not here; upload it first")
@@ -128,10 +154,11 @@ class Controls:
         self._filling = True
         try:
             self._preset.value = recipe.preset
-            self._size.options = sorted({*SIZES, recipe.size})
+            sizes = [size for size in SIZES if size <= (self._limits.size or size)]
+            self._size.options = sorted({*sizes, recipe.size})
             self._size.value = recipe.size
             self._fill_layers(recipe)
-            self._ratio.value = recipe.ratio
+            self._fill_ratio(recipe)
             self._init.value = recipe.init
             self._tv.value = recipe.tv_weight
             self._steps.value = recipe.steps
@@ -140,6 +167,14 @@ class Controls:
             self._device.value = recipe.device if known else "auto"
         finally:
             self._filling = False
+
+    def _fill_ratio(self, recipe: Recipe) -> None:
+        """The range in which something happens: around the preset's own ratio."""
+        own, now = (log10(each.ratio) for each in (of_preset(recipe.preset), recipe))
+        self._ratio.min, self._ratio.max = LEAST_RATIO, MAX_RATIO
+        self._ratio.value = recipe.ratio
+        self._ratio.min = max(LEAST_RATIO, min(own - AROUND, now))
+        self._ratio.max = min(MAX_RATIO, max(own + AROUND, now))
 
     def _fill_layers(self, recipe: Recipe) -> None:
         layers = preset(recipe.preset).style_layers
@@ -168,7 +203,8 @@ class Controls:
         if not self._filling:
             own = {"content": self.content.value, "style": self.style.value}
             own |= {"size": self._size.value, "seed": self._seed.value}
-            self.fill(of_preset(change["new"], **own, device=self._device.value))
+            recipe = of_preset(change["new"], **own, device=self._device.value)
+            self.fill(allowed(recipe))
             self._on_weights()
 
     def _take_recipe(self, change: dict[str, Any]) -> None:

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Any, Protocol
 
 import ipywidgets as widgets
 from PIL import Image
 
-# Colors are the theme's own, in JupyterLab and Voila, light and dark; elsewhere the page's.
-CSS = """<style>
-.nst-studio { flex-flow: row wrap; gap: 16px; width: 100%; }
-.nst-studio > .widget-html { display: none; }
-.nst-controls { flex: 1 1 260px; min-width: 0; max-width: 440px; }
-.nst-show { flex: 2 1 260px; min-width: 0; overflow: hidden; }
-.nst-studio h3 { margin: 8px 0 4px; font-size: 1.1em; }
-.nst-studio p { margin: 2px 0; line-height: 1.35; }
-.nst-studio .widget-html, .nst-studio .widget-html-content { height: auto; min-width: 0; }
-.nst-buttons { flex-flow: row wrap; }
-.nst-buttons button { width: auto; min-width: 72px; }
-.nst-pictures .widget-radio, .nst-pictures .widget-radio-box { width: auto; height: auto; }
-.nst-pictures .widget-radio-box { display: flex; flex-flow: row wrap; gap: 6px; margin: 4px; }
-.nst-pictures .widget-radio-box label { position: relative; display: block; width: 76px;
-  height: 74px; margin: 0; padding: 48px 2px 0; overflow: hidden; box-sizing: border-box;
-  background: no-repeat center top / 76px 46px; font-size: 10px; line-height: 12px;
-  white-space: normal; border-radius: 3px; cursor: pointer; }
-.nst-pictures .widget-radio-box input { position: absolute; left: 3px; top: 3px; margin: 0; }
-.nst-pictures label:has(input:checked) { outline: 3px solid var(--jp-brand-color1, #1976d2); }
-.nst-pictures label:has(input:focus-visible) { outline: 3px dashed var(--jp-warn-color0, #e65100); }
-.nst-bars { width: 100%; max-width: 560px; border-collapse: collapse; font-size: 12px; }
-.nst-bars caption { text-align: left; padding: 4px 0; }
-.nst-bars th { text-align: left; font-weight: normal; white-space: nowrap; padding: 2px 8px 2px 0; }
-.nst-bars td { white-space: nowrap; padding: 2px 0 2px 8px; }
-.nst-bars tr { background: none !important; }
-.nst-bars td.nst-bar { width: 60%; padding: 0; }
-.nst-bar div { height: 12px; min-width: 1px; background: var(--jp-brand-color1, #1976d2); }
-button.nst-heading { text-align: left; white-space: normal; height: auto; min-height: 28px; }
-</style>"""
+_FOLDER = Path(__file__).parent
+
+
+def styles() -> str:
+    """How it looks: colors are the theme's own, in JupyterLab and Voila, light and dark."""
+    return f"<style>{(_FOLDER / 'studio.css').read_text(encoding='utf-8')}</style>"
+
+
+def script() -> str:
+    """What widgets cannot do: see the first lines of ``studio.js``."""
+    return f"<script>{(_FOLDER / 'studio.js').read_text(encoding='utf-8')}</script>"
 
 
 def to_jpeg(picture: Image.Image, quality: int = 88) -> bytes:
@@ -55,6 +38,11 @@ def data_url(data: bytes, kind: str) -> str:
 def wide() -> dict[str, str]:
     """The layout of what takes all the room there is, and no more."""
     return {"width": "auto", "min_width": "0"}
+
+
+def explained(widget: Any, text: str) -> None:
+    """Let the widget say that where the mouse rests on it; ipywidgets 7 has another word for it."""
+    setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", text)
 
 
 class Section:

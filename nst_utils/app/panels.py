@@ -9,7 +9,8 @@ from torch import Tensor
 
 from nst_utils.app.page import Section
 from nst_utils.app.recipes import Recipe
-from nst_utils.app.views import Throttle, composition, curves, grams, image_html, match_table
+from nst_utils.app.sessions import Levels
+from nst_utils.app.views import Throttle, composition, curves, grams, match_table, plot_html
 from nst_utils.experiments.presets import preset
 from nst_utils.optimize.results import Step
 from nst_utils.plots.style_match import GramPair, gram_matrices
@@ -22,6 +23,7 @@ class Panels:
         self._lock = threading.Lock()  # steps come from another thread than clicks
         self._history: list[tuple[int, dict[str, float]]] = []
         self._last: Step | None = None
+        self._levels = Levels()
         self._recipe = Recipe()
         self._style: Tensor | None = None
         self._image: Tensor | None = None
@@ -43,12 +45,15 @@ class Panels:
         self._gram_panel = Section(title, "nst-gram-panel", parts)
         self._gram_panel.button.observe(lambda change: self._opened(), "value")
         self.widget = widgets.VBox([self._loss_panel.widget, self._gram_panel.widget])
+        self.widget.layout.display = "none"  # there is nothing yet
 
     def begin(self, recipe: Recipe, style: Tensor) -> None:
         """A new run; ``style`` is the painting in the size that is used."""
         with self._lock:
             self._history, self._last, self._recipe, self._style = [], None, recipe, style
             self._image, self._targets, self._pairs = None, {}, {}
+            self._levels = Levels()
+        self.widget.layout.display = None
         layers = list(preset(recipe.preset).style_layers)
         if list(self._layer.options) != layers:
             self._layer.options = layers
@@ -65,6 +70,7 @@ class Panels:
         parts = {name: weights[name] * float(step.losses[name][0]) for name in weights}
         with self._lock:
             self._last = step
+            self._levels.take(step)
             self._history.append((step.number, parts))
 
     def show_shares(self) -> None:
@@ -94,10 +100,10 @@ class Panels:
 
     def _draw_curves(self) -> None:
         with self._lock:
-            history = list(self._history)
+            history, begun = list(self._history), list(self._levels.begun)
         if history:
-            figure = curves(history)
-            self._curves.value = image_html(figure.encode(), "png", figure.alt, 560)
+            figure = curves(history, begun)
+            self._curves.value = plot_html(figure, 560)
 
     def _compare(self) -> None:
         if self._image is None or self._style is None:

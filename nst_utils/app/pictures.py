@@ -87,7 +87,7 @@ class PictureChoice:
             if sample.kind in kinds:
                 self._thumbnails[sample.name] = _bundled_thumbnail(sample.name)
         self._show()
-        heading = widgets.HTML(f"<h3>{title}</h3>")
+        heading = widgets.HTML(f"<h2>{title}</h2>")
         self.widget = widgets.VBox([heading, self._style, self.radio, self._upload])
         self.widget.add_class("nst-pictures")
         self.widget.add_class(css)

@@ -17,6 +17,7 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
+from nst_utils.app.limits import Limits
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
 from nst_utils.experiments.presets import preset
@@ -175,6 +176,12 @@ def of_preset(name: str, **settings: Any) -> Recipe:
         steps=theirs.steps,
     )
     return replace(recipe, **settings)
+
+
+def allowed(recipe: Recipe) -> Recipe:
+    """The nearest that this server allows."""
+    size, steps = Limits.here().within(recipe.size, recipe.steps)
+    return replace(recipe, size=size, steps=steps)
 
 
 def from_json(text: str) -> Recipe:

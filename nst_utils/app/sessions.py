@@ -10,7 +10,9 @@ import threading
 import time
 import traceback
 import weakref
+from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
 
 from nst_utils.networks.network import between_layers
 from nst_utils.objective.rows import Weighting
@@ -21,7 +23,31 @@ from nst_utils.support import checks
 Run = Callable[[Callback], Result]
 
 RUNNING, PAUSED, FINISHED, STOPPED, FAILED = "running", "paused", "finished", "stopped", "failed"
+_RECENT = 12  # steps whose pace is taken
 _live: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+class Levels:
+    """Where a run goes on at another size, which its steps do not say but by their work.
+
+    Attributes:
+        begun: the first step of each size but the first.
+        work: of a step now, as a share of all.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.work = 0.0
+        self._done = 0.0
+
+    def take(self, step: Step) -> bool:
+        """Whether another size begins with this step."""
+        work, self._done = step.done - self._done, step.done
+        other = self.work > 0 and work > 1.3 * self.work
+        if other:
+            self.begun.append(step.number)
+        self.work = work
+        return other
 
 
 class Session:
@@ -58,7 +84,9 @@ class Session:
         self._go.set()
         self._lock = threading.Lock()
         self._new: Weighting | None = None
-        self._ready, self._first_done = 0.0, 0.0  # seconds before the first step was made; its work
+        self._levels = Levels()
+        # When a step was made, and how much of the work was done then; of the size now.
+        self._paces: deque[tuple[float, float]] = deque(maxlen=_RECENT + 1)
         self._begun = 0.0  # shifted by the length of each pause
         self._halted: float | None = None
 
@@ -76,11 +104,19 @@ class Session:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will still take, by the pace since the first step; ``None`` before it."""
-        if self.step is None or self.step.done <= self._first_done:
+        """How long it will still take, by the pace of the last steps; ``None`` before the second.
+
+        In work, because early steps may be made on a small copy. The slowest step is left out: it
+        is one that had something to do for the first time, as to load what draws curves.
+        """
+        paces = list(self._paces)  # once: the other thread adds to it
+        work = paces[-1][1] - paces[0][1] if paces else 0.0
+        if self.step is None or work <= 0:
             return None
-        pace = (self.seconds - self._ready) / (self.step.done - self._first_done)
-        return pace * (1 - self.step.done)
+        seconds = sorted(now - before for (before, _), (now, _) in pairwise(paces))
+        usual = seconds[:-1] or seconds
+        a_step = work / len(seconds)
+        return sum(usual) / len(usual) / a_step * (1 - paces[-1][1])
 
     def start(self) -> None:
         """Begin, in a thread of its own. ``RuntimeError`` for one that has begun before."""
@@ -170,8 +206,9 @@ class Session:
             raise KeyboardInterrupt
 
     def _after_step(self, step: Step) -> Weighting | None:
-        if self.step is None:
-            self._ready, self._first_done = self.seconds, step.done
+        if self._levels.take(step):
+            self._paces.clear()
+        self._paces.append((self.seconds, step.done))
         self.step = step
         self._tell(lambda: self._on_step(step))
         self._wait_or_end()

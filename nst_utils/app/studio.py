@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import sys
 from dataclasses import replace
@@ -13,22 +12,21 @@ import torch
 from torch import Tensor
 
 from nst_utils.app.controls import Controls
-from nst_utils.app.page import CSS, close_all, close_those_of_this_cell, remember
+from nst_utils.app.earlier import Earlier, Made
+from nst_utils.app.layout import button, progress_bar, row, studio_box, text
+from nst_utils.app.limits import Limits
+from nst_utils.app.page import close_all, close_those_of_this_cell, remember, script
+from nst_utils.app.pair import Pair
 from nst_utils.app.panels import Panels
-from nst_utils.app.recipes import Recipe, of_preset, write_png
+from nst_utils.app.recipes import Recipe, allowed, of_preset, write_png
 from nst_utils.app.saving import save
-from nst_utils.app.sessions import FAILED, FINISHED, PAUSED, RUNNING, Session
-from nst_utils.app.views import FILM, Stage, Throttle, minutes
+from nst_utils.app.sentences import ON_COLAB, counted, of_progress, of_state, paragraph
+from nst_utils.app.sessions import PAUSED, RUNNING, Session
+from nst_utils.app.views import FILM, Stage, Throttle
 from nst_utils.optimize.results import Step
 from nst_utils.plots.film import spread, write_gif
 from nst_utils.support.checks import device as check_device
 from nst_utils.support.quick import quick_steps
-
-_COLAB_NOTE = (
-    "<p>Here a run keeps the notebook busy until it ends: to stop it, interrupt the runtime "
-    "(Ctrl-M I). Then move a slider, choose under <em>More settings</em> to start from the "
-    "<em>picture so far</em>, and press Start.</p>"
-)
 
 
 def studio(*, blocking: bool | None = None, **settings: Any) -> Studio:
@@ -51,10 +49,9 @@ def studio(*, blocking: bool | None = None, **settings: Any) -> Studio:
     for name in settings:
         if name not in known:
             raise ValueError(f"the studio has no setting '{name}'; it has {', '.join(known)}")
-    made = Studio(
-        of_preset(settings.pop("preset", "paper"), **settings),
-        "google.colab" in sys.modules if blocking is None else blocking,
-    )
+    recipe = of_preset(settings.pop("preset", "paper"), **settings)
+    here = "google.colab" in sys.modules if blocking is None else blocking
+    made = Studio(allowed(recipe), here)
     remember(made)
     return made
 
@@ -76,58 +73,48 @@ class Studio:
         self._blocking = blocking
         self._film_steps: set[int] = set()
         self._preview = Throttle(rate=5, share=0.1)
-        self._state = widgets.HTML()
-        self._state.add_class("nst-state")
-        self._progress = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto"))
-        self._where = widgets.HTML()
-        self._where.add_class("nst-where")
-        self._saved = widgets.HTML()
-        self._saved.add_class("nst-saved")
-        self.controls = Controls(recipe, self._say, self._reweigh)
+        self._state, self._where, self._saved = map(text, ("nst-state", "nst-where", "nst-saved"))
+        self._progress = progress_bar()
+        self.controls = Controls(recipe, self._say, self._reweigh, self._show_pair)
+        self.pair = Pair(self.controls.pictures)
+        self.earlier = Earlier(self._show_again)
+        self._saves = 0
         self.stage = Stage()
         self.panels = Panels()
         self.widget = self._layout()
+        self._show_pair()
         self._say("Choose a photograph and a painting, then press Start.")
 
     def _layout(self) -> widgets.Widget:
-        self._start_button = start = self._button("Start", self._start)
+        self._start_button = start = button("Start", self._start)
         start.button_style = "primary"
-        self._pause_button = self._button("Pause", self._pause)
-        stop = self._button("Stop", self._stop)
-        save = self._button("Save picture", self._save_picture)
-        film = self._button("Save film", self._save_film)
+        self._pause_button, stop = button("Pause", self._pause), button("Stop", self._stop)
         if self._blocking:
             for each in (self._pause_button, stop):
                 each.layout.display = "none"
-        row = [start, self._pause_button, stop, save, film]
-        buttons = widgets.HBox(row)
-        buttons.add_class("nst-buttons")
-        notes = [widgets.HTML(_COLAB_NOTE)] if self._blocking else []
-        shown = [buttons, *notes, self._state, self._progress, self._where, self._saved]
-        live = self.controls.live_widget
-        show = widgets.VBox(
-            [*shown, self.stage.picture, live, self.stage.sliders, self.panels.widget]
+        picture = button("Save picture", self._save_picture)
+        film = button("Save film", self._save_film)
+        buttons = row([start, self._pause_button, stop, picture, film], "nst-buttons")
+        notes = [widgets.HTML(ON_COLAB)] if self._blocking else []
+        return studio_box(
+            self.controls.widget,
+            [buttons, *notes, self._state, self._progress, self._where, self._saved],
+            [self.stage.picture, self.pair.widget, self.stage.sliders],
+            self.controls.live_widget,
+            [self.earlier.widget, self.panels.widget],
         )
-        show.add_class("nst-show")
-        box = widgets.HBox([widgets.HTML(CSS), self.controls.widget, show])
-        box.add_class("nst-studio")
-        return box
-
-    @staticmethod
-    def _button(text: str, work: Any) -> widgets.Button:
-        button = widgets.Button(description=text)
-        button.add_class("nst-" + text.lower().replace(" ", "-"))
-        button.on_click(lambda _: work())
-        return button
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
+        from IPython.display import HTML, display
 
-        display(self.widget)
+        display(HTML(script()), self.widget)
 
     def _say(self, text: str) -> None:
-        """A sentence that a screen reader reads out, too."""
-        self._state.value = f'<p role="status" aria-live="polite">{html.escape(text)}</p>'
+        """A sentence; what it is in has the role of a status, so that it is read out, too."""
+        self._state.value = paragraph(text)
+
+    def _show_pair(self) -> None:
+        self.pair.show(self.controls.content.value, self.controls.style.value)
 
     @property
     def _is_live(self) -> bool:
@@ -139,12 +126,11 @@ class Studio:
         pictures = self.controls.pictures
         try:
             recipe = self.controls.recipe
+            Limits.here().check(recipe.size, recipe.steps)
             self._photo = recipe.picture(recipe.content, pictures)
             self._painting = recipe.picture(recipe.style, pictures)
         except (ValueError, OSError) as error:
             return self._say(f"This cannot be started: {error}.")
-        if self.image is None:
-            self.stage.show_photo(self._photo)
         self._running = recipe
         loaded = {recipe.content: self._photo, recipe.style: self._painting}
         self.session = Session(recipe.run(loaded, self.image), self._on_step, self._on_change)
@@ -200,6 +186,8 @@ class Studio:
         self._film_steps = set(spread(quick_steps(recipe.steps), FILM))
         self._saved.value = ""
         self._preview = Throttle(rate=5, share=0.1)
+        self._progress.layout.display = None
+        self.pair.shrink()
         self.stage.begin(f"{recipe.content} in the style of {recipe.style}", self._photo)
         self.panels.begin(recipe, self._painting)
 
@@ -211,13 +199,7 @@ class Studio:
         self.panels.show_shares()
         self._progress.value = session.step.done
         steps = quick_steps(self._running.steps)
-        left = session.seconds_left
-        until = f", {minutes(left)} left" if left and session.is_live else ""
-        device = session.step.images.device.type
-        self._where.value = (
-            f"<p>Step {session.step.number} of {steps}, {minutes(session.seconds)}{until}; "
-            f"{image.shape[3]}x{image.shape[2]} px, {device}</p>"
-        )
+        self._where.value = paragraph(of_progress(session, steps, image))
 
     def _on_change(self) -> None:
         """The session's state is another: in the working thread, too."""
@@ -228,21 +210,35 @@ class Studio:
         # Where the notebook is kept busy, a second press would begin another run after this one.
         self._start_button.disabled = self._blocking and session.is_live
         self._pause_button.description = "Resume" if session.state == PAUSED else "Pause"
-        if session.state == RUNNING:
-            what = f"Going on from step {number}." if number else "Preparing the network..."
-        elif session.state == PAUSED:
-            what = f"Paused at step {number}. The weights can be moved; Resume goes on."
-        elif session.state == FAILED:
-            what = f"This did not work: {session.message}."
+        if session.is_live:
+            self.widget.add_class("nst-running")
         else:
-            ending = "Finished" if session.state == FINISHED else "Stopped"
-            why = f": {session.message}" if session.message else ""
-            what = f"{ending} after {number} steps, {minutes(session.seconds)}{why}."
-        self._say(what)
-        if session.state != RUNNING:
-            self._show(self.image if number else None)
-            if number and self.image is not None:
-                self.panels.show_all(self.image)
+            self.widget.remove_class("nst-running")
+        self._say(of_state(session))
+        if session.state != RUNNING and number and self.image is not None:
+            self._show(self.image)
+            self.panels.show_all(self.image)
+            if not session.is_live:
+                self.earlier.add(Made(self.image, self.recipe, number))
+
+    def _show_again(self, made: Made) -> None:
+        """A picture that was made before, with its settings."""
+        if self._is_live:
+            return self._say("A run is going on. Stop it first; the picture stays.")
+        recipe = made.recipe
+        try:
+            self.controls.fill(recipe)
+            self._photo = recipe.picture(recipe.content, self.controls.pictures)
+        except (ValueError, OSError) as error:
+            return self._say(f"This cannot be shown again: {error}.")
+        self.image, self.recipe, self._saved.value = made.image, recipe, ""
+        self.stage.begin(made.about, self._photo)
+        self.stage.show(made.steps, made.image)
+        for part in (self._progress, self.panels.widget):  # of another run
+            part.layout.display = "none"
+        self._where.value = paragraph(f"{made.about}, {counted(made.steps, 'step')}")
+        self._say("Here it is again, and the controls say what it was made with.")
+        return None
 
     def _save_picture(self) -> None:
         image, recipe = self.image, self.recipe
@@ -250,7 +246,7 @@ class Studio:
             return self._say("There is no picture yet. Press Start.")
         buffer = io.BytesIO()
         write_png(image, recipe, buffer)
-        self._saved.value = save(recipe, buffer.getvalue(), "png", "The settings are in the file.")
+        self._save(buffer, "png", "The settings are in the file.")
         return None
 
     def _save_film(self) -> None:
@@ -258,9 +254,12 @@ class Studio:
             return self._say("There is no film yet. Press Start.")
         buffer = io.BytesIO()
         write_gif(self.stage.film_pictures, buffer)
-        note = f"{len(self.stage.film_pictures)} pictures."
-        self._saved.value = save(self.recipe, buffer.getvalue(), "gif", note)
+        self._save(buffer, "gif", f"{counted(len(self.stage.film_pictures), 'picture')}.")
         return None
+
+    def _save(self, buffer: io.BytesIO, kind: str, note: str) -> None:
+        self._saves += 1
+        self._saved.value = save(self.recipe, buffer.getvalue(), kind, note, self._saves)
 
     def close(self) -> None:
         """End the run, if one is going on, and take the studio off the page."""

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
 from nst_utils.app.page import data_url, to_jpeg, wide
+from nst_utils.app.sentences import counted
 from nst_utils.images.files import to_pil
 from nst_utils.plots.figures import Drawing
 from nst_utils.plots.style_match import GramPair, plot_grams
@@ -36,17 +38,26 @@ class Throttle:
             self._next = now + max(self._wait, (now - begun) / self._share)
 
 
-def minutes(seconds: float) -> str:
-    """A length of time, as one says it."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+def image_html(data: bytes, alt: str, width: int, shape: float) -> str:
+    """A JPEG with a description; it never jumps while it changes.
+
+    Args:
+        width: at most, in pixels. shape: width / height; no higher than Start is still in view.
+    """
+    style = f"max-width:min({width}px, {58 * shape:.1f}vh)"
+    source = data_url(data, "jpeg")
+    return f'<img decoding="sync" alt="{html.escape(alt)}" src="{source}" style="{style}">'
 
 
-def image_html(data: bytes, kind: str, alt: str, width: int) -> str:
-    """A picture with a description, of at most that width; it never jumps while it changes."""
-    source = data_url(data, kind)
-    style = f"display:block;width:100%;max-width:{width}px;height:auto"
-    alt = html.escape(alt)
-    return f'<img decoding="sync" alt="{alt}" src="{source}" style="{style}">'
+def plot_html(figure: Drawing, width: int, css: str = "nst-plot") -> str:
+    """A plot with its description; dark where the page is, but for those that are maps of colors.
+
+    Args:
+        css: ``nst-plot``, or ``nst-map`` for those.
+    """
+    source = data_url(figure.encode(), figure.file_type)
+    alt = html.escape(figure.alt)
+    return f'<img class="{css}" alt="{alt}" src="{source}" style="max-width:{width}px">'
 
 
 def bars_html(rows: Sequence[tuple[str, float, str]], caption: str) -> str:
@@ -83,22 +94,22 @@ class Stage:
         self.frame.add_class("nst-frame")
         self.compare.observe(lambda change: self.draw(), "value")
         self.film.observe(lambda change: self.draw(), "value")
-        self.sliders = widgets.VBox([self.compare, self.film, self.frame])
+        hint = widgets.HTML(
+            "<p>Or drag across the picture: from the left comes the photograph.</p>"
+        )
+        self.sliders = widgets.VBox([self.compare, hint, self.film, self.frame])
+        self.sliders.layout.display = "none"  # there is nothing to look at yet
 
     def begin(self, about: str, photo: Tensor) -> None:
         """A new run; ``about`` says what it paints."""
         self.frames, self._photo, self._now, self._about = [], to_pil(photo), None, about
         self.film.value = FILM
+        self.sliders.layout.display = None
 
     @property
     def is_live(self) -> bool:
         """Whether the film is at its end: what is seen is the picture now."""
         return bool(self.film.value == FILM or not self.frames)
-
-    def show_photo(self, photo: Tensor) -> None:
-        """The photograph, until there is a picture."""
-        self._photo = to_pil(photo)
-        self.picture.value = image_html(to_jpeg(self._photo), "jpeg", "the photograph", self._width)
 
     def show(self, number: int, image: Tensor) -> None:
         """The picture after that step, (1, 3, H, W)."""
@@ -138,7 +149,8 @@ class Stage:
             picture.paste(self._photo.crop((0, 0, left, self._photo.height)))
             alt += f"; on the left {part} % of its width is the photograph"
         self.frame.value = f"<p>Seen above: {when}.</p>"
-        self.picture.value = image_html(to_jpeg(picture), "jpeg", alt, self._width)
+        shape = picture.width / picture.height
+        self.picture.value = image_html(to_jpeg(picture), alt, self._width, shape)
 
 
 def composition(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> str:
@@ -154,31 +166,66 @@ def composition(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> s
     return bars_html(rows, f"Shares of the total loss, {total:.3g}")
 
 
-def curves(steps: Sequence[tuple[int, Mapping[str, float]]]) -> Drawing:
-    """Every loss term over the steps, weighted as it counts, on a logarithmic scale."""
+# Told apart without colors, too, which are those of Okabe and Ito.
+_LOOKS = [
+    ("#000000", "--", "o"),
+    ("#0072b2", "-", "s"),
+    ("#d55e00", "-", "^"),
+    ("#009e73", "-", "D"),
+    ("#cc79a7", "-", "v"),
+    ("#56b4e9", "-", "P"),
+    ("#e69f00", ":", "X"),
+]
+
+
+def curves(steps: Sequence[tuple[int, Mapping[str, float]]], larger: Sequence[int] = ()) -> Drawing:
+    """Every loss term over the steps, weighted as it counts, on a logarithmic scale.
+
+    Args:
+        steps: number and terms. larger: the steps with which a larger copy begins.
+    """
     figure = Drawing(figsize=(5.6, 3.0), dpi=100, layout="constrained")
     axis = figure.subplots()
-    names = list(steps[0][1])
-    for name in names:
-        values = [each.get(name) or float("nan") for _, each in steps]
+    names, every = list(steps[0][1]), 1 + len(steps) // 7
+    for place, name in enumerate(names):
+        color, line, marker = _LOOKS[place % len(_LOOKS)]
         axis.plot(
             [number for number, _ in steps],
-            values,
+            [each.get(name) or float("nan") for _, each in steps],
             label=name.replace("/", " "),
-            linestyle="-" if name.startswith("style") else "--",
+            color=color,
+            linestyle=line,
+            marker=marker,
+            markersize=4,
+            markevery=(every * place // len(names), every),  # they do not cover one another
+        )
+    for number in larger:
+        axis.axvline(number, color="#777777", linewidth=1, linestyle=":")
+        axis.annotate(
+            "larger copy",
+            (number, 0.98),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            fontsize=7,
+            ha="right",
+            va="top",
         )
     axis.set(xlabel="step", yscale="log", title="what each term adds to the loss")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     last = ", ".join(f"{name.replace('/', ' ')} {steps[-1][1][name]:.2g}" for name in names)
-    figure.alt = f"Curves of the loss terms over {steps[-1][0]} steps; at the end {last}"
+    figure.alt = f"Curves of the loss terms over {counted(steps[-1][0], 'step')}; at the end {last}"
+    if larger:
+        where = " and ".join(map(str, larger))
+        figure.alt += f"; they jump at step {where}, where the picture goes on in a larger copy"
     return figure
 
 
 def match_table(pairs: Mapping[str, GramPair]) -> str:
     """Which style layers are matched, nearly matched, or not yet."""
     rows = [
-        (layer, 1 - pair.difference, f"{pair.verdict} ({pair.difference:.0%} off)")
+        (layer, 1 - pair.difference, f"{pair.verdict}: {pair.difference:.0%} off")
         for layer, pair in pairs.items()
     ]
     return bars_html(rows, "How far each style layer's Gram matrix is matched")
@@ -186,5 +233,4 @@ def match_table(pairs: Mapping[str, GramPair]) -> str:
 
 def grams(pair: GramPair, layer: str) -> str:
     """A layer's Gram matrices."""
-    figure = plot_grams(pair, layer)
-    return image_html(figure.encode(), figure.file_type, figure.alt, 660)
+    return plot_html(plot_grams(pair, layer), 660, "nst-map")

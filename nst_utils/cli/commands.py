@@ -22,6 +22,7 @@ from nst_utils.cli.early import (
 )
 from nst_utils.cli.exit_codes import COULD_NOT_GO_ON
 from nst_utils.cli.handing_out import open_picture
+from nst_utils.cli.large import as_print, foretold
 from nst_utils.cli.numbered import NumberedPictures
 from nst_utils.experiments.complete_settings import OF_NETWORK
 from nst_utils.experiments.defaults import INITS
@@ -60,6 +61,8 @@ def _how(args: Namespace) -> dict[str, Any]:
 
 
 def transfer_command(args: Namespace) -> int:
+    if args.sheet:
+        as_print(args)
     settings = transfer_settings(args)
     settings = {name: value for name, value in settings.items() if name in _ACCEPTED}
     content = load_image(args.content, args.size)
@@ -72,7 +75,10 @@ def transfer_command(args: Namespace) -> int:
     init: str | Tensor = settings["init"]
     if isinstance(init, str) and init not in INITS:
         settings["init"] = load_image(init, (content.shape[2], content.shape[3]))
-    result = transfer(content, style, **_how(args), **settings)
+    how = _how(args)
+    if args.sheet:
+        settings["tile"] = foretold(args, content, styles[0], how["net"], settings)
+    result = transfer(content, style, **how, **settings)
     return _finish(args, result, alpha)
 
 
@@ -95,8 +101,10 @@ def reconstruct_style_command(args: Namespace) -> int:
 def _finish(args: Namespace, result: Result, alpha: Tensor | None = None) -> int:
     """Write the picture, then the report; say where they are."""
     with held_back(drop=True):  # the run is over
-        print_size = {"bits": 16, "dpi": dpi_of(_photograph(args))} if args.bits == 16 else {}
-        path = save_or_rescue(result.image, args.output, alpha, **print_size)
+        dpi = getattr(args, "dpi", None)
+        if args.bits == 16 and dpi is None:
+            dpi = dpi_of(_photograph(args))
+        path = save_or_rescue(result.image, args.output, alpha, bits=args.bits, dpi=dpi)
         if args.report:
             text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
             try:

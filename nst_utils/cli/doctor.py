@@ -60,4 +60,6 @@ def _version(package: str) -> str:
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    named = f"{threads} thread{'s' if threads != 1 else ''}"
+    return f"{platform.processor() or platform.machine()}, {named}"

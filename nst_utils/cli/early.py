@@ -11,7 +11,7 @@ from typing import Any
 from nst_utils.experiments.complete_settings import OF_NETWORK
 from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
-from nst_utils.images.names import check_bits, check_output, find_picture
+from nst_utils.images.names import check_bits, check_output, find_picture, output_format
 from nst_utils.networks.architectures import ARCHITECTURES, check_layers, check_reading
 from nst_utils.optimize.settings import Settings, checked_shares
 from nst_utils.support import checks
@@ -42,6 +42,8 @@ def reconstruction_settings(args: Namespace) -> dict[str, Any]:
 def check_transfer(args: Namespace) -> None:
     """Raise ``ValueError``, ``FileNotFoundError`` for a command that cannot be done."""
     _check_outputs(args)
+    if (args.sheet or args.dpi) and output_format(args.output) == "WEBP":
+        raise ValueError("WebP holds no dots to an inch; let --output end in .png, .tif or .jpg")
     settings = transfer_settings(args)
     # Those that were typed first: a mistake there may be why the others do not fit.
     for name in sorted(("content_layers", "style_layers"), key=lambda x: getattr(args, x) is None):

@@ -12,6 +12,7 @@ from nst_utils.cli.converters import (
     weights,
     whole,
 )
+from nst_utils.cli.prints import DPI, PAPERS, paper
 from nst_utils.experiments.defaults import CONTENT_WEIGHT, PRESERVE_COLORS
 from nst_utils.images.names import MAX_SEED
 from nst_utils.networks.architectures import (
@@ -114,6 +115,25 @@ def add_start_options(sub: argparse.ArgumentParser) -> None:
         metavar="SHARE:STEPS[,...]",
         help="how many of the steps are made at which share of the size, which is enlarged then: "
         "0.5:200, or none",
+    )
+
+
+def add_print_options(sub: argparse.ArgumentParser) -> None:
+    """A picture that is to be printed."""
+    group = sub.add_argument_group("in print")
+    group.add_argument(
+        "--print",
+        dest="sheet",
+        type=paper,
+        metavar="A4|WIDTHxHEIGHT",
+        help=f"as large as fits on that paper ({', '.join(PAPERS)}, or millimeters), instead of "
+        "--size; made smaller first, in tiles where memory asks for it, and it is said before how "
+        "long that will take",
+    )
+    group.add_argument(
+        "--dpi",
+        type=whole(10, 2400),
+        help=f"dots to an inch, which are written into the file, too ({DPI} with --print)",
     )
 
 

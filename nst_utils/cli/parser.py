@@ -14,10 +14,12 @@ from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.options import (
     add_loss_options,
     add_output_options,
+    add_print_options,
     add_run_options,
     add_start_options,
     add_style_options,
 )
+from nst_utils.cli.serving import add_studio_options, studio_command
 from nst_utils.cli.wording import in_options
 from nst_utils.experiments.defaults import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
 from nst_utils.support import checks
@@ -62,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="painting: a file or a bundled name; several for --style-blend or --masks",
     )
     add_output_options(sub)
+    add_print_options(sub)
     add_loss_options(sub)
     add_style_options(sub)
     add_start_options(sub)
@@ -103,6 +106,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("demo", _demo, "paint a bundled photograph like a bundled painting")
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
+
+    sub = command("studio", studio_command, "open the studio, an app in the browser")
+    add_studio_options(sub)
 
     command("presets", lists.presets_command, "print every preset's settings")
     command(

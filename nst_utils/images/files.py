@@ -146,7 +146,7 @@ def save_image(
     alpha: Tensor | None = None,
     settings: Mapping[str, Any] | None = None,
     bits: int = 8,
-    dpi: tuple[float, float] | None = None,
+    dpi: float | tuple[float, float] | None = None,
 ) -> Path:
     """Write a picture, whole or not at all; the file type follows the name's ending.
 
@@ -157,7 +157,9 @@ def save_image(
             picture; left out in JPEG and BMP, which have none.
         settings: what it was made with, plain values, kept in a PNG as text; left out elsewhere.
         bits: of each color, 8; or 16 in PNG and TIFF, for print: the file says then that it is in
-            sRGB, which all pictures are here. dpi: dots an inch, across and down, of 16 bits only.
+            sRGB, which all pictures are here.
+        dpi: dots to an inch, or those across and those down, for who prints it; left out in WebP,
+            which has no place for it.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -166,8 +168,9 @@ def save_image(
     """
     target = check_output(path)
     check_bits(bits, path)
+    dots = None if dpi is None else _across_and_down(dpi)
     if bits == 16:
-        _save_16(image, target, alpha, settings, dpi)
+        _save_16(image, target, alpha, settings, dots)
         return target
     picture = to_pil(image)
     kind = output_format(path)
@@ -179,8 +182,19 @@ def save_image(
         "PNG": {} if settings is None else {"pnginfo": with_settings(settings)},
     }
     options = of_kinds.get(kind, {})
+    if dots is not None and kind != "WEBP":
+        options = options | {"dpi": dots}
     write_whole(target, lambda file: picture.save(file, format=kind, **options))
     return target
+
+
+def _across_and_down(dpi: object) -> tuple[float, float]:
+    """Dots to an inch, both ways."""
+    both = dpi if isinstance(dpi, tuple) and len(dpi) == 2 else (dpi, dpi)
+    if not all(isinstance(each, (int, float)) and 1 <= each <= 100_000 for each in both):
+        raise ValueError(f"dpi must be a number from 1 to 100000, or two, got {checks.shown(dpi)}")
+    across, down = both
+    return float(across), float(down)
 
 
 def _save_16(

@@ -56,6 +56,14 @@ def notebooks() -> list[Path]:
     raise FileNotFoundError("the notebooks are missing; install nst_utils again")
 
 
+def studio_notebook() -> Path:
+    """The notebook that is the studio as an app: where the others are."""
+    for root in (_PACKAGE, _PACKAGE.parent):
+        if (path := root / "notebooks" / "app" / "studio.ipynb").is_file():
+            return path
+    raise FileNotFoundError("the studio's notebook is missing; install nst_utils again")
+
+
 def user_path(path: str | os.PathLike[str], what: str = "a path") -> Path:
     """``path`` with ``~`` expanded; ``ValueError`` for one that no file can have or be read at."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else path

@@ -164,6 +164,29 @@ def test_its_time_is_counted_without_pauses_and_foretold(monkeypatch: pytest.Mon
     assert left[1:] == pytest.approx([2.0 * (10 - number) for number in range(2, 11)])
 
 
+def test_small_copies_and_a_slow_beginning_do_not_mislead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty steps of a second, sixty of four; the second one loads something for twenty more."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    work = [1.0] * 40 + [4.0] * 60
+    said: list[tuple[float | None, float]] = []
+
+    def run(callback: Callback) -> Result:
+        for number, each in enumerate(work, start=1):
+            clock.now += each + 20 * (number == 2)
+            callback(made(number, 1)._replace(done=sum(work[:number]) / sum(work)))
+        return result()
+
+    session = Session(run, lambda step: said.append((session.seconds_left, clock.now)))
+    session.run_here()
+    for number, (seconds, now) in enumerate(said, start=1):
+        if number > 2 and seconds is not None:
+            assert seconds == pytest.approx(clock.now - now)
+    assert [number for number, (seconds, _) in enumerate(said, start=1) if seconds is None] == [
+        *(1, 41)
+    ]
+
+
 def test_of_several_new_weights_the_last_counts_once() -> None:
     weights = [nst.Weighting(content_weight=float(number)) for number in range(3)]
     got: list[object] = []

@@ -14,12 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from browser import (
     CHROMIUM,
     DRAW,
+    OF_JUPYTERLAB,
     START,
     Lab,
+    axe_findings,
     chromium,
     comes_true,
     free_port,
@@ -213,11 +216,13 @@ def tab_to(page: Page, there: str) -> None:
 def test_the_keyboard_is_enough(small_studio: Page) -> None:
     page = small_studio
     anew(page)
-    page.locator(".nst-content input").first.focus()
-    tab_to(page, "document.activeElement.closest('label')?.innerText === 'chelsea'")
-    page.keyboard.press("Space")
-    tab_to(page, "document.activeElement.closest('label')?.innerText === 'starry-night'")
-    page.keyboard.press("Space")
+    page.locator(".nst-content input:checked").focus()
+    for _ in range(4):  # a group is one stop: arrows choose in it
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.closest('label').innerText") == "chelsea"
+    tab_to(page, "document.activeElement.closest('label')?.innerText === 'great-wave'")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.closest('label').innerText") == "starry-night"
     tab_to(page, "document.activeElement.classList.contains('nst-start')")
     page.keyboard.press("Enter")
     wait_for(page, ".nst-state", "Finished after 20 steps")
@@ -229,6 +234,44 @@ def test_the_keyboard_is_enough(small_studio: Page) -> None:
     tab_to(page, "document.activeElement.classList.contains('nst-gram-panel')")
     page.keyboard.press("Space")
     wait_for(page, ".nst-match", "conv5_1")
+
+
+def drag_across(page: Page, css: str, first: float, last: float) -> None:
+    """From one share of its width to another."""
+    page.locator(css).scroll_into_view_if_needed()
+    box = page.locator(css).bounding_box()
+    assert box is not None
+    x, y = box["x"], box["y"] + box["height"] / 2
+    page.mouse.move(x + first * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(x + last * box["width"], y + 5, steps=5)
+    page.mouse.up()
+
+
+@needs_lab
+def test_a_screen_reader_is_told_what_things_are_and_what_they_say(small_studio: Page) -> None:
+    page = small_studio
+    anew(page)
+
+    def told(css: str, name: str) -> str | None:
+        return page.locator(css).first.get_attribute(name)
+
+    said = "css => document.querySelector(css)?.getAttribute('aria-label')"
+    assert comes_true(page, f"({said})('.nst-ratio .noUi-handle') === 'alpha/beta'", DRAW)
+    assert told(".nst-ratio .noUi-handle", "aria-valuetext") == "0.0050"
+    press(page, ".nst-ratio", "ArrowRight", 20)
+    wait_for(page, ".nst-ratio .widget-readout", "0.050")
+    spoken = "document.querySelector('.nst-ratio .noUi-handle').getAttribute('aria-valuetext')"
+    assert comes_true(page, f"{spoken} === '0.050'", DRAW)
+    assert told(".nst-content [role=radiogroup]", "aria-label") == "Photograph"
+    assert told(".nst-more", "aria-expanded") == "false"
+    click(page, ".nst-more")
+    opened = "document.querySelector('.nst-more').getAttribute('aria-expanded') === 'true'"
+    assert comes_true(page, opened, DRAW)
+    assert told(".nst-state .widget-html-content", "role") == "status"
+    assert not page.locator(".nst-studio [title=null]").count()
+    names = page.locator(".nst-content input").evaluate_all("all => all.map(one => one.name)")
+    assert len({*names}) == 1, "a group is one stop of the Tab key"
 
 
 @needs_lab
@@ -249,9 +292,11 @@ def test_the_film_the_comparison_and_the_gram_matrices_are_shown(small_studio: P
         "document.querySelector('.nst-stage img').alt.includes('30 % of its width')",
         DRAW,
     )
+    drag_across(page, ".nst-stage img", 0.2, 0.7)
+    wait_for(page, ".nst-compare .widget-readout", "70")
     page.get_by_text("Which styles are matched: Gram matrices").click()
     wait_for(page, ".nst-match", "conv5_1")
-    assert "off)" in text(page, ".nst-match")
+    assert "% off" in text(page, ".nst-match")
     page.wait_for_selector("img[alt^='Gram matrices of conv3_1']")  # it is drawn afterwards
     assert page.locator("img[alt^='Gram matrices of conv3_1']").count() == 1
     assert not page.locator(".nst-studio img:not([alt])").count()
@@ -307,38 +352,77 @@ def test_on_a_phone_in_the_dark_nothing_is_cut_off(lab: Lab) -> None:
             "each.getBoundingClientRect().right <= studio.getBoundingClientRect().right + 2))"
             "(document.querySelector('.nst-studio'))"
         )
-        colors = page.evaluate(
-            "(style => [style.color, getComputedStyle(document.body).backgroundColor])"
-            "(getComputedStyle(document.querySelector('.nst-state p')))"
-        )
-        light, dark = (sum(map(int, re.findall(r"\d+", color)[:3])) for color in colors)
-        assert light > dark + 300  # legible
+        assert is_dark(page)
+        assert not axe_findings(page, ".jp-Notebook", but=OF_JUPYTERLAB)
+
+
+def is_dark(page: Page) -> bool:
+    """Whether what is said is light on a dark ground."""
+    colors = page.evaluate(
+        "(style => [style.color, getComputedStyle(document.body).backgroundColor])"
+        "(getComputedStyle(document.querySelector('.nst-state p')))"
+    )
+    light, dark = (sum(map(int, re.findall(r"\d+", color)[:3])) for color in colors)
+    return light > dark + 300  # legible
+
+
+def kernels_of(port: int) -> int:
+    """How many processes of visitors the server at that port has."""
+    (server,) = (each for each in psutil.Process().children() if f"--port={port}" in each.cmdline())
+    return sum("ipykernel_launcher" in each.cmdline() for each in server.children(recursive=True))
 
 
 @needs_voila
-def test_the_app_in_voila(tmp_path: Path, browser: Browser) -> None:
-    """What ``make studio`` opens."""
-    (tmp_path / "studio.ipynb").write_bytes(APP.read_bytes())
-    port = free_port()
-    command = ["voila", "studio.ipynb", "--no-browser", f"--Voila.port={port}"]
-    command += ["--Voila.ip=127.0.0.1"]
-    with serving(command, port, tmp_path, quick=False) as address:
+def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> None:
+    """A run is found again however often its page is loaded; there is one process, for one visitor;
+    what is saved goes to the browser."""
+    port, asked = free_port(), []
+    command = ["nst_utils", "studio", "--no-browser", f"--port={port}", "--visitors=1"]
+    with serving([*command, "--max-size=256"], port, tmp_path, quick=False) as address:
         page = browser.new_page(viewport={"width": 1100, "height": 900})
         page.goto(address, timeout=1000 * START)
         page.wait_for_selector(".nst-start", timeout=1000 * START)
+        sizes = page.locator(".nst-size option").all_inner_texts()
+        assert max(map(int, sizes)) == 256
         page.locator(".nst-size select").select_option("128")
         start(page)
         wait_for_another_picture(page)
+
+        def leave(dialog: Any) -> None:
+            asked.append(dialog.type)
+            dialog.accept()
+
+        page.on("dialog", leave)
+        for _ in range(9):
+            page.reload(wait_until="commit")
+        page.reload()
+        assert {*asked} == {"beforeunload"}
+        page.wait_for_selector(".nst-start", timeout=1000 * START)
+        wait_for_another_picture(page)
+        assert kernels_of(port) == 1
+        refused = browser.new_context().new_page()
+        answer = refused.goto(address)
+        assert answer is not None
+        assert answer.status == 503
+        assert "The studio is full" in refused.inner_text("h1")
+        refused.close()
+
         before = content_share(page)
         press(page, ".nst-ratio", "ArrowRight", 20)
         wait_for(page, ".nst-state", "alpha/beta is 0.05")
         assert content_share(page) > before + 5
         click(page, ".nst-stop")
         wait_for(page, ".nst-state", "Stopped after")
-        click(page, ".nst-save-picture")
-        wait_for(page, ".nst-saved", "Download it")
         with page.expect_download() as download:
-            page.get_by_text("Download it").click()
+            click(page, ".nst-save-picture")
+        assert download.value.suggested_filename == "chenonceau-great-wave-1.png"
         data = Path(download.value.path()).read_bytes()
         assert read_png(io.BytesIO(data)).size == 128
+        assert [path.name for path in APP.parent.iterdir()] == [APP.name]
+        assert (page.title(), page.locator("h1").count()) == ("Style transfer studio", 1)
+        assert not axe_findings(page)
+        page.emulate_media(color_scheme="dark")
+        assert comes_true(page, "document.body.dataset.jpThemeLight === 'false'", DRAW)
+        assert is_dark(page)
+        assert not axe_findings(page)
         page.close()

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from studio_driver import Driver, picture_of, studios
 from waiting import comes_true
 
 import nst_utils as nst
-from nst_utils.app import views
+from nst_utils.app import sessions, views
 from nst_utils.app.views import Throttle
 from nst_utils.images.files import to_pil
 
@@ -137,3 +138,36 @@ def test_a_fast_run_is_shown_at_most_five_times_a_second(make: MakeStudio) -> No
     studio.paint()
     assert len(shown) <= 5 * (time.monotonic() - begun) + 3  # the photograph, the first, the last
     assert studio.number == 25
+
+
+def history(steps: int) -> list[tuple[int, dict[str, float]]]:
+    terms = ["content/conv4_2", *(f"style/conv{i}_1" for i in range(1, 6)), "total_variation"]
+    return [(n, dict.fromkeys(terms, 1.0 / n)) for n in range(1, steps + 1)]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 50])
+def test_curves_can_be_told_apart_without_colors(steps: int) -> None:
+    figure = views.curves(history(steps))
+    lines = figure.axes[0].get_lines()
+    assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines) == 7
+    assert figure.encode()
+
+
+def test_curves_say_why_they_jump() -> None:
+    figure = views.curves(history(50), larger=[20])
+    assert "larger copy" in [text.get_text() for text in figure.axes[0].texts]
+    assert "they jump at step 20, where the picture goes on in a larger copy" in figure.alt
+    assert "jump" not in views.curves(history(50)).alt
+
+
+def test_a_term_that_counts_for_nothing_has_no_curve_and_does_no_harm() -> None:
+    nothing = [(n, dict.fromkeys(terms, 0.0)) for n, terms in history(20)]
+    assert views.curves(nothing).encode()
+
+
+def test_where_a_larger_copy_begins_is_seen_in_the_work_of_a_step() -> None:
+    levels, done = sessions.Levels(), 0.0
+    for number in range(1, 31):
+        done += 0.01 if number <= 10 else 0.04
+        levels.take(nst.Step(number, torch.zeros(0), {}, done))
+    assert levels.begun == [11]

@@ -67,7 +67,7 @@ def test_a_wheel_carries_the_series() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert [name for name in included if name.startswith("notebooks/")] == [
-        f"notebooks/{name}" for name in SERIES
+        f"notebooks/{name}" for name in [*SERIES, "app/studio.ipynb"]
     ]
 
 

@@ -36,6 +36,7 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdin=subprocess.DEVNULL,
         timeout=120,
         check=False,
     )
@@ -51,6 +52,7 @@ COMMANDS = [
     "demo",
     "doctor",
     "notebooks",
+    "studio",
 ]
 LIGHT = [f"{command} --help".strip() for command in COMMANDS] + ["--version", "samples", "presets"]
 
@@ -87,6 +89,8 @@ MISTAKES = [
     "transfer chelsea china -o a.png --network squeezenet1_1 --padding nearest",
     "transfer chelsea china -o a.png --network squeezenet1_1 --normalized authors",
     "transfer chelsea china china -o a.png",
+    "transfer chelsea china -o a.png --print A44",
+    "transfer chelsea china -o a.webp --print A4",
     "reconstruct-content chelsea -o a.png --layers conv42",
     "reconstruct-content chelsea -o a.png --normalized author",
     "reconstruct-style missing.jpg -o a.png",
@@ -94,6 +98,11 @@ MISTAKES = [
     "sweep chelsea china missing.jpg -o out",
     "sweep chelsea china -o out --content-weight 1e-3..1e-1",
     "batch missing china -o out",
+    "studio --port 0",
+    "studio --visitors none",
+    "studio --address nowhere.invalid",
+    "studio --max-size 8",
+    "studio --password",
 ]
 
 

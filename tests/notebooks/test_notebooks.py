@@ -154,16 +154,6 @@ def test_a_picture_into_which_text_was_written_is_not_whole(kind: str) -> None:
 
 
 @every_notebook
-def test_every_picture_is_whole(path: Path) -> None:
-    """As base64 it has no foreign characters: replacing words in the file can hit pictures, too."""
-    for cell in load(path)["cells"]:
-        attached = [x for kinds in cell.get("attachments", {}).values() for x in kinds.values()]
-        for encoded in [*attached, *pictures(cell)]:
-            picture = base64.b64decode("".join(encoded).replace("\n", ""), validate=True)
-            Image.open(io.BytesIO(picture)).load()
-
-
-@every_notebook
 def test_the_finished_picture_stands_at_the_beginning(path: Path) -> None:
     opening = load(path)["cells"][0]
     ((alt, target),) = re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", source(opening))

@@ -1,0 +1,58 @@
+"""What the studio says of a run."""
+
+from __future__ import annotations
+
+import html
+
+from torch import Tensor
+
+from nst_utils.app.sessions import FAILED, FINISHED, PAUSED, RUNNING, Session
+
+ON_COLAB = (
+    "<p>Here a run keeps the notebook busy until it ends: to stop it, interrupt the runtime "
+    "(Ctrl-M I). Then move a slider, choose under <em>More settings</em> to start from the "
+    "<em>picture so far</em>, and press Start.</p>"
+)
+
+
+def minutes(seconds: float) -> str:
+    """A length of time, as one says it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def of_state(session: Session) -> str:
+    """What it is doing, or how it ended."""
+    number = session.step.number if session.step else 0
+    if session.state == RUNNING:
+        return f"Going on from step {number}." if number else "Preparing the network..."
+    if session.state == PAUSED:
+        return f"Paused at step {number}. The weights can be moved; Resume goes on."
+    if session.state == FAILED:
+        return f"This did not work: {session.message}."
+    ending = "Finished" if session.state == FINISHED else "Stopped"
+    why = f": {session.message}" if session.message else ""
+    return f"{ending} after {counted(number, 'step')}, {minutes(session.seconds)}{why}."
+
+
+def of_progress(session: Session, steps: int, image: Tensor) -> str:
+    """How far it is, in steps and, as the bar has it, in work: early steps are smaller."""
+    assert session.step is not None
+    left = session.seconds_left
+    until = f", {minutes(left)} left" if left and session.is_live else ""
+    return (
+        f"Step {session.step.number} of {steps}, {session.step.done:.0%} of the work, "
+        f"{minutes(session.seconds)}{until}; {image.shape[3]}x{image.shape[2]} px, "
+        f"{session.step.images.device.type}"
+    )
+
+
+def paragraph(text: str, css: str = "") -> str:
+    """As HTML, whatever is in it."""
+    return f'<p class="{css}">{html.escape(text)}</p>' if css else f"<p>{html.escape(text)}</p>"
