@@ -23,7 +23,10 @@ CHAPTERS = {
     "Course": ["course/README.md", "course/*.ipynb", "course/*.md"],
     "Notebooks": ["notebooks/0*.ipynb"],
     "Using it": ["docs/command-line.md", "docs/presets.md"],
-    "Behind it": ["docs/paper.md", "docs/promises.md", "benchmarks/README.md", "data/README.md"],
+    "Behind it": [
+        *("docs/paper.md", "docs/statistics.md", "docs/promises.md"),
+        *("benchmarks/README.md", "data/README.md"),
+    ],
     "Reference": ["docs/architecture.md", "api/index", "docs/site/about.md"],
 }
 AS_THEY_ARE = {".html", ".pdf", ".zip"}  # files that the site hands out under the same path

@@ -281,6 +281,7 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--smaller-first 0.25:9,0.5:20", "smaller_first", {0.25: 9, 0.5: 20}),
     ("--style-layer-weights 1,2,3,4,5", "style_layer_weights", [1.0, 2.0, 3.0, 4.0, 5.0]),
     ("--style-reduction values", "style_reduction", "values"),
+    ("--style-statistics covariance", "style_statistics", "covariance"),
     ("--tv-weight 1e-3", "tv_weight", 1e-3),
     ("--tv-power 1", "tv_power", 1),
     ("--preserve-color luminance", "preserve_color", "luminance"),

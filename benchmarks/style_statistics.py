@@ -1,0 +1,239 @@
+"""What does each statistic of the style see and forget, and what does a step of it cost?
+
+Two photographs and paintings, from the same noise at the default ratio, under every statistic of
+nst_utils/objective/statistics.py; and beside them AdaIN and WCT without a decoder.
+
+    python benchmarks/style_statistics.py make [--size 256] [--steps 150] [--threads N]
+    python benchmarks/style_statistics.py table      # the tables for README.md, and the sheets
+    python benchmarks/style_statistics.py weigh      # how the factors of the statistics were found
+
+``make`` goes on where it was stopped. A picture is measured by every statistic, whatever it was
+made with: 1 means as far from the painting as the photograph is, 0 that the statistic agrees.
+``step`` is the time of a loss with its gradient, by that of Gram matrices, measured in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import side_by_side
+import torch
+from grain import grain
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+import nst_utils as nst
+from nst_utils.experiments.defaults import CONTENT_LAYERS, CONTENT_WEIGHT, STYLE_LAYERS
+from nst_utils.images.files import to_pil
+from nst_utils.objective.formulas import STYLE_STATISTICS
+from nst_utils.objective.rows import Row
+from nst_utils.objective.table import Objective
+
+PAIRS = (("chenonceau", "starry-night"), ("china", "great-wave"))
+DEEPEST_FIRST = tuple(reversed(STYLE_LAYERS))
+# Without a loss of style: method, layers.
+TRANSFORMED = {
+    "adain": ("adain", ("conv4_1",)),
+    "wct": ("wct", ("conv4_1",)),
+    "wct-all": ("wct", DEEPEST_FIRST),
+}
+OUT = Path(__file__).with_suffix("")
+
+
+class Run(NamedTuple):
+    """One picture."""
+
+    content: str
+    style: str
+    how: str  # a statistic, or a name of TRANSFORMED
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return "_".join(self)
+
+
+def runs() -> Iterator[Run]:
+    """All pictures, in the order in which they are made."""
+    for pair, how in itertools.product(PAIRS, (*STYLE_STATISTICS, *TRANSFORMED)):
+        yield Run(*pair, how)
+
+
+def objective(net: nst.Network, content: Tensor, style: Tensor, statistic: str) -> Objective:
+    """Equation 7 as ``transfer`` has it by default, with that statistic."""
+    weights = dict.fromkeys(STYLE_LAYERS, 1 / len(STYLE_LAYERS))
+    content_layers = dict.fromkeys(CONTENT_LAYERS, 1.0)
+    row = Row(
+        *(content, style, content_layers, weights, CONTENT_WEIGHT, 1.0),
+        style_statistics=statistic,
+    )
+    return Objective(net, [row])
+
+
+def left(net: nst.Network, content: Tensor, style: Tensor, image: Tensor) -> dict[str, float]:
+    """Of each statistic's style loss, how much is left; and of the content loss of gray noise."""
+    found = {}
+    noise = nst.noise_image(*content.shape[2:])
+    for statistic in STYLE_STATISTICS:
+        table = objective(net, content, style, statistic)
+        its, photograph, of_noise = (
+            table.paper_losses(table.evaluate(x).terms) for x in (image, content, noise)
+        )
+        found[statistic] = its["style_loss"].item() / photograph["style_loss"].item()
+        found["content"] = its["content_loss"].item() / of_noise["content_loss"].item()
+    return found
+
+
+def step_times(net: nst.Network, content: Tensor, style: Tensor) -> dict[str, float]:
+    """Of a loss with its gradient, by that of Gram matrices: the median of pairs in turns."""
+    image = nst.noise_image(*content.shape[2:])
+    gram = objective(net, content, style, "gram")
+    times = {}
+    for statistic in STYLE_STATISTICS:
+        table = objective(net, content, style, statistic)
+        ratios = []
+        for turn in range(6):
+            seconds = []
+            for each in (gram, table):
+                begun = time.perf_counter()
+                each.evaluate(image)
+                seconds.append(time.perf_counter() - begun)
+            if turn:  # the first one makes what is kept
+                ratios.append(seconds[1] / seconds[0])
+        times[statistic] = median(ratios)
+    return times
+
+
+def make(run: Run, size: int, steps: int) -> dict[str, Any]:
+    """Make one picture, write it, and return its row of the table."""
+    content, style = (nst.load_image(name, size=size) for name in (run.content, run.style))
+    net = nst.vgg19()
+    common: dict[str, Any] = {"net": net, "device": "cpu", "progress": False}
+    if run.how in TRANSFORMED:
+        method, layers = TRANSFORMED[run.how]
+        each = steps // len(layers)
+        result = nst.transform_features(content, style, layers, method=method, steps=each, **common)
+    else:
+        result = nst.transfer(content, style, style_statistics=run.how, steps=steps, **common)
+    nst.save_image(result.image, OUT / f"{run.name}.png")
+    row = {
+        "name": run.name,
+        **run._asdict(),
+        "size": [content.shape[3], content.shape[2]],
+        "steps": steps,
+        "seconds": round(result.seconds, 1),
+        "evaluations": result.evaluations,
+        "left": left(net, content, style, result.image),
+        "grain": grain(result.image, content, style).picture,
+    }
+    if run.how in STYLE_STATISTICS:
+        own = {k: v[-1].item() for k, v in result.history.items() if k.startswith("style/")}
+        row |= {"style_loss": result.history["style_loss"][-1].item(), "layers": own}
+    if run == next(runs()):
+        row["step"] = step_times(net, content, style)
+    return row
+
+
+def sheet(pair: tuple[str, str], made_of_it: list[Run], columns: int = 4) -> None:
+    """The pictures of a pair side by side, at the size they have, painting and photograph first."""
+    paths = [OUT / f"{run.name}.png" for run in made_of_it]
+    if not all(path.exists() for path in paths):
+        print("pictures are not here (git does not keep them): the sheet stays as it is")
+        return
+    pictures = [to_pil(nst.load_image(path)) for path in paths]
+    width, height = pictures[0].size
+    sources = [to_pil(nst.load_image(name, size=max(width, height))) for name in pair]
+    cells = [*zip(pair, sources, strict=True)]
+    cells += [(run.how, picture) for run, picture in zip(made_of_it, pictures, strict=True)]
+    tall = max(picture.height for _, picture in cells) + 18
+    rows = math.ceil(len(cells) / columns)
+    page = Image.new("RGB", (columns * (width + 4), rows * tall), "white")
+    draw = ImageDraw.Draw(page)
+    for i, (text, picture) in enumerate(cells):
+        x, y = i % columns * (width + 4), i // columns * tall
+        draw.text((x + 2, y + 2), text, fill="black")
+        page.paste(picture, (x, y + 16))
+    page.save(OUT / f"{pair[0]}.jpg", quality=90)
+
+
+def table() -> None:
+    """Write the sheets and ``results.json``, and print the tables."""
+    rows = side_by_side.rows_of(runs(), OUT)
+    side_by_side.keep(rows, OUT)
+    times: dict[str, float] = {}
+    for row in rows.values():
+        times |= row.get("step", {})
+    for pair in PAIRS:
+        its = [run for run in rows if run[:2] == pair]
+        sheet(pair, its)
+        print(f"\n{', '.join(pair)}:\n\n| made with | step | seconds | content left | ", end="")
+        print(" | ".join(STYLE_STATISTICS), "| grain |\n|" + "---|" * (5 + len(STYLE_STATISTICS)))
+        for run in its:
+            row = rows[run]
+            step = f"{times[run.how]:.2f}" if run.how in times else "-"
+            values = [f"{row['left'][name]:.3f}" for name in ("content", *STYLE_STATISTICS)]
+            cells = [f"`{run.how}`", step, f"{row['seconds']:.0f}", *values, f"{row['grain']:.2f}"]
+            print(f"| {' | '.join(cells)} |")
+
+
+def weigh(size: int, steps: int, rounds: int = 4) -> None:
+    """Print at which content weight the content loss is that of Gram matrices at the default."""
+    net = nst.vgg19()
+    for pair in PAIRS:
+        content, style = (nst.load_image(name, size=size) for name in pair)
+
+        def found(statistic: str, weight: float) -> float:
+            """The logarithm of the content loss in the end."""
+            result = nst.transfer(
+                *(content, style),  # noqa: B023
+                net=net,
+                content_weight=weight,
+                style_statistics=statistic,
+                steps=steps,
+                device="cpu",
+                progress=False,
+            )
+            return math.log(result.history["content_loss"][-1].item())
+
+        goal = found("gram", CONTENT_WEIGHT)
+        for statistic in STYLE_STATISTICS[1:]:
+            at, slope = math.log(CONTENT_WEIGHT), -0.35
+            before: tuple[float, float] | None = None
+            for _ in range(rounds):
+                value = found(statistic, math.exp(at))
+                if abs(value - goal) < 0.03:
+                    break
+                if before is not None:
+                    slope = min(-0.1, (value - before[1]) / (at - before[0]))
+                before = at, value
+                at += (goal - value) / slope
+            print(*pair, statistic, f"as plain at {math.exp(at):.3g}", flush=True)
+
+
+def main() -> None:
+    """Make pictures, show what was made, or find the factors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("make", "table", "weigh"))
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--threads", type=int)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.what == "make":
+        side_by_side.make_all(runs(), lambda run: make(run, args.size, args.steps), OUT)
+    elif args.what == "table":
+        table()
+    else:
+        weigh(args.size, args.steps)
+
+
+if __name__ == "__main__":
+    main()
