@@ -89,11 +89,11 @@ def check_rows(rows: Sequence[Row], formulas: Formulas, tile: int | None) -> Non
         if not STATISTICS[name].adds_up and (masked or tile is not None):
             sums = [each for each in STYLE_STATISTICS if STATISTICS[each].adds_up]
             raise ValueError(
-                f"style_statistics={name!r} looks at the picture as a whole, not through "
+                f'style_statistics="{name}" looks at the picture as a whole, not through '
                 f"{'masks' if masked else 'tiles'}; leave them out, or use {', '.join(sums)}"
             )
         if name != "gram" and formulas.style_reduction != Formulas.style_reduction:
             raise ValueError(
-                f"style_reduction={formulas.style_reduction!r} is a reading of equation 4, which "
-                f"style_statistics={name!r} does without; leave it out"
+                f'style_reduction="{formulas.style_reduction}" is a reading of equation 4, which '
+                f'style_statistics="{name}" does without; leave it out'
             )

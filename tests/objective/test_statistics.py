@@ -173,7 +173,7 @@ def test_a_reading_of_equation_4_belongs_to_gram_matrices(
     net: nst.Network, photograph: Tensor, painting: Tensor
 ) -> None:
     rows = [row(photograph, painting, "covariance")]
-    with pytest.raises(ValueError, match="style_reduction='sum' is a reading of equation 4"):
+    with pytest.raises(ValueError, match='style_reduction="sum" is a reading of equation 4'):
         Objective(net, rows, formulas=Formulas(style_reduction="sum"))
 
 

@@ -144,3 +144,15 @@ def test_a_mask_weighs_the_positions(F: Tensor) -> None:
     mask[:, :, :3] = 3**0.5  # a third of the rows
     for measure in (moments, squares):
         torch.testing.assert_close(measure(F, mask), 3 * measure(F[:, :, :3]))
+
+
+def test_equation_4_is_a_maximum_mean_discrepancy(F: Tensor, A: Tensor) -> None:
+    """Li et al.: of the responses at the positions, with the kernel (x y)^2; divided by 4 N^2."""
+    (a,) = rows(A)
+    M, M_A = F[0, 0].numel(), A[0, 0].numel()
+    found = gram_loss(gram_matrix(F), gram_matrix(A), M=M, M_A=M_A)
+    for value, f in zip(found, rows(F), strict=True):
+        discrepancy = (
+            ((f.T @ f) ** 2).mean() + ((a.T @ a) ** 2).mean() - 2 * ((f.T @ a) ** 2).mean()
+        )
+        assert value == pytest.approx(discrepancy / (4 * N**2))
