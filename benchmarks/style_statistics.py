@@ -4,6 +4,7 @@ Two photographs and paintings, from the same noise at the default ratio, under e
 nst_utils/objective/statistics.py; and beside them AdaIN and WCT without a decoder.
 
     python benchmarks/style_statistics.py make [--size 192] [--steps 60] [--threads N]
+    python benchmarks/style_statistics.py texture    # of citrus slices, which lie in order
     python benchmarks/style_statistics.py table      # the tables for README.md, and the sheets
     python benchmarks/style_statistics.py time       # a loss with its gradient, by Gram's, in turns
     python benchmarks/style_statistics.py weigh      # how the factors of the statistics were found
@@ -18,7 +19,7 @@ import argparse
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -153,8 +154,20 @@ def make(run: Run, size: int, steps: int) -> dict[str, Any]:
     return row
 
 
-def sheet(pair: tuple[str, str], made_of_it: list[Run], columns: int = 4) -> None:
-    """The pictures of a pair side by side, at the size they have, painting and photograph first."""
+def texture(size: int, steps: int) -> None:
+    """From noise, with Gram matrices and with those of shifted pairs: a sheet."""
+    name, kinds = "texture-citrus", ["gram", "shifted_gram"]
+    source = nst.load_image(name, size=size)
+    result = nst.reconstruct_style(
+        source, [STYLE_LAYERS], style_statistics=kinds, steps=steps, device="cpu", progress=False
+    )
+    OUT.mkdir(exist_ok=True)
+    pictures = [source, *result.image.split(1)]
+    page(zip([name, *kinds], map(to_pil, pictures), strict=True), 3, OUT / f"{name}.jpg")
+
+
+def sheet(pair: tuple[str, str], made_of_it: list[Run]) -> None:
+    """The pictures of a pair side by side, photograph and painting first."""
     paths = [OUT / f"{run.name}.png" for run in made_of_it]
     if not all(path.exists() for path in paths):
         print("pictures are not here (git does not keep them): the sheet stays as it is")
@@ -162,17 +175,23 @@ def sheet(pair: tuple[str, str], made_of_it: list[Run], columns: int = 4) -> Non
     pictures = [to_pil(nst.load_image(path)) for path in paths]
     width, height = pictures[0].size
     sources = [to_pil(nst.load_image(name, size=max(width, height))) for name in pair]
-    cells = [*zip(pair, sources, strict=True)]
-    cells += [(run.how, picture) for run, picture in zip(made_of_it, pictures, strict=True)]
+    texts = [*pair, *(run.how for run in made_of_it)]
+    page(zip(texts, [*sources, *pictures], strict=True), 4, OUT / f"{pair[0]}.jpg")
+
+
+def page(pictures: Iterable[tuple[str, Image.Image]], columns: int, path: Path) -> None:
+    """Write pictures with a line of text above each, at the size they have."""
+    cells = list(pictures)
+    width = max(picture.width for _, picture in cells)
     tall = max(picture.height for _, picture in cells) + 18
     rows = math.ceil(len(cells) / columns)
-    page = Image.new("RGB", (columns * (width + 4), rows * tall), "white")
-    draw = ImageDraw.Draw(page)
+    paper = Image.new("RGB", (columns * (width + 4), rows * tall), "white")
+    draw = ImageDraw.Draw(paper)
     for i, (text, picture) in enumerate(cells):
         x, y = i % columns * (width + 4), i // columns * tall
         draw.text((x + 2, y + 2), text, fill="black")
-        page.paste(picture, (x, y + 16))
-    page.save(OUT / f"{pair[0]}.jpg", quality=90)
+        paper.paste(picture, (x, y + 16))
+    paper.save(path, quality=90)
 
 
 def table() -> None:
@@ -228,7 +247,7 @@ def weigh(size: int, steps: int, rounds: int = 4) -> None:
 def main() -> None:
     """Make pictures, show what was made, or find the factors."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("make", "table", "time", "weigh"))
+    parser.add_argument("what", choices=("make", "texture", "table", "time", "weigh"))
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int)
@@ -239,6 +258,8 @@ def main() -> None:
         side_by_side.make_all(runs(), lambda run: make(run, args.size, args.steps), OUT)
     elif args.what == "table":
         table()
+    elif args.what == "texture":
+        texture(args.size, args.steps)
     elif args.what == "time":
         content, style = (nst.load_image(name, size=args.size) for name in PAIRS[0])
         for statistic, ratio in step_times(nst.vgg19(), content, style).items():
