@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
     from nst_utils.app.recipes import Recipe, read_png, write_png
     from nst_utils.app.sessions import Session
     from nst_utils.app.studio import studio
+    from nst_utils.experiments.inversions import transform_features
     from nst_utils.experiments.presets import PRESETS, preset, preset_table
     from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
     from nst_utils.experiments.style_transfer import transfer
@@ -97,6 +98,7 @@ __all__ = [
     "total_loss",
     "total_variation",
     "transfer",
+    "transform_features",
     "vgg16",
     "vgg19",
     "vgg19_bn",
@@ -153,6 +155,7 @@ _HOMES = {
     "total_loss": "nst_utils.losses",
     "total_variation": "nst_utils.losses",
     "transfer": "nst_utils.experiments.style_transfer",
+    "transform_features": "nst_utils.experiments.inversions",
     "vgg16": "nst_utils.networks.builders",
     "vgg19": "nst_utils.networks.builders",
     "vgg19_bn": "nst_utils.networks.builders",

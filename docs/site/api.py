@@ -20,8 +20,8 @@ GOOGLE = Config(napoleon_use_rtype=False, napoleon_use_ivar=True)
 DEEPER = "   "  # what belongs to a directive
 LONGEST = 60  # characters of a default that is shown by its value instead of its name
 # From what a user calls to what lies below it; as docs/architecture.md has the rooms.
-ROOMS = ["experiments", "losses", "networks", "objective", "optimize", "images", "plots", "many"]
-ROOMS += ["teaching", "app", "memory", "support", "cli"]
+ROOMS = ["experiments", "losses", "style_statistics", "networks", "objective", "optimize"]
+ROOMS += ["images", "plots", "many", "teaching", "app", "memory", "support", "cli"]
 
 
 def read_package(root: Path) -> griffe.Module:

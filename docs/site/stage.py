@@ -26,12 +26,15 @@ CHAPTERS = {
     "Using it": [
         "docs/command-line.md",
         "docs/many-pictures.md",
+        "docs/print.md",
         "docs/presets.md",
         "docs/class.md",
         "docs/gpu.md",
-        "docs/print.md",
     ],
-    "Behind it": ["docs/paper.md", "docs/promises.md", "benchmarks/README.md", "data/README.md"],
+    "Behind it": [
+        *("docs/paper.md", "docs/statistics.md", "docs/promises.md"),
+        *("benchmarks/README.md", "data/README.md"),
+    ],
     "Reference": ["docs/architecture.md", "api/index", "docs/site/about.md"],
 }
 AS_THEY_ARE = {".html", ".pdf", ".zip"}  # files that the site hands out under the same path

@@ -36,7 +36,8 @@ def reconstruction_settings(args: Namespace) -> dict[str, Any]:
     """What a reconstruction takes of a preset and of the options."""
     names = ("optimizer", "learning_rate", "steps")
     chosen = {name: getattr(preset(args.preset), name) for name in names}
-    return chosen | overrides(args, (*names, "seed", "device", "exact", "tile", "checkpoint"))
+    others = ("style_statistics", "seed", "device", "exact", "tile", "checkpoint")
+    return chosen | overrides(args, (*names, *others))
 
 
 def check_transfer(args: Namespace) -> None:

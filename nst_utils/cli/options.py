@@ -22,7 +22,12 @@ from nst_utils.networks.architectures import (
     POOLINGS,
     PRECISIONS,
 )
-from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, Formulas
+from nst_utils.objective.formulas import (
+    CONTENT_REDUCTIONS,
+    STYLE_REDUCTIONS,
+    STYLE_STATISTICS,
+    Formulas,
+)
 from nst_utils.optimize.settings import OPTIMIZERS, Settings
 
 
@@ -63,11 +68,22 @@ def add_loss_options(sub: argparse.ArgumentParser) -> None:
         help="equation 4 as in the paper, or with the constants of other projects "
         f"({Formulas.style_reduction})",
     )
+    add_statistics_option(group)
     group.add_argument("--tv-weight", type=weight, help="of total variation, which smooths (0)")
     group.add_argument(
         "--tv-power",
         type=whole(1, 2),
         help=f"total variation of differences (1) or of their squares (2) ({Formulas.tv_power})",
+    )
+
+
+def add_statistics_option(group: argparse._ActionsContainer) -> None:
+    """What of the responses the style is; also of a reconstruction."""
+    group.add_argument(
+        "--style-statistics",
+        choices=STYLE_STATISTICS,
+        help="what the style is in each layer: Gram matrices, or what others compare "
+        f"({STYLE_STATISTICS[0]})",
     )
 
 

@@ -17,6 +17,7 @@ from nst_utils.cli.options import (
     add_print_options,
     add_run_options,
     add_start_options,
+    add_statistics_option,
     add_style_options,
 )
 from nst_utils.cli.serving import add_studio_options, studio_command
@@ -93,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[list(layers) for layers in STYLE_LAYER_SETS],
         help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
     )
+    add_statistics_option(sub)
     sub.set_defaults(preset="paper")
     add_output_options(sub)
     add_run_options(sub)

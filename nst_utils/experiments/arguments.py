@@ -17,7 +17,7 @@ from nst_utils.networks.architectures import VGG19_LAYERS, check_layers
 from nst_utils.networks.builders import vgg19
 from nst_utils.networks.network import Network, on_device
 from nst_utils.objective import tiles
-from nst_utils.objective.formulas import Formulas
+from nst_utils.objective.formulas import STYLE_STATISTICS, Formulas
 from nst_utils.objective.rows import Painting, Row, check_mask
 from nst_utils.objective.table import Objective
 from nst_utils.support import checks
@@ -187,6 +187,12 @@ def as_list(what: str, value: Any) -> list[Any]:
             "order; give a list"
         )
     return list(value) if checks.is_several(value) else [value]
+
+
+def as_statistics(names: Any) -> list[str]:
+    """Names of :mod:`nst_utils.objective.statistics`, of one or of several."""
+    several = as_list("style_statistics", names)
+    return [checks.one_of("style_statistics", name, STYLE_STATISTICS) for name in several]
 
 
 def as_layer_lists(what: str, layers: Any, known: Sequence[str]) -> list[Layers]:

@@ -12,6 +12,9 @@ CONTENT_WEIGHT = 5e-3
 INITS = ("noise", "content", "style")
 PRESERVE_COLORS = ("luminance", "statistics")
 
+# Where responses are transformed: AdaIN's layer.
+TRANSFORM_LAYERS = ("conv4_1",)
+
 # Figure 1.
 RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
 STYLE_LAYER_SETS = tuple(STYLE_LAYERS[:depth] for depth in range(1, len(STYLE_LAYERS) + 1))

@@ -11,6 +11,8 @@ from torch import Tensor
 from nst_utils.experiments.arguments import (
     Layers,
     as_layers,
+    as_statistics,
+    broadcast,
     known_layers,
     objective_maker,
     start_picture,
@@ -96,6 +98,7 @@ def reconstruct_style(
     layer_sets: Sequence[Layers] = STYLE_LAYER_SETS,
     *,
     net: Network | None = None,
+    style_statistics: str | Sequence[str] = Row.style_statistics,
     size: tuple[int, int] | None = None,
     init: str | Tensor = "noise",
     seed: int = 0,
@@ -113,13 +116,14 @@ def reconstruct_style(
     """Figure 1, bottom: what the Gram matrices of some layers know of a painting.
 
     From white noise, a picture with the same Gram matrices (eq. 5, each layer with the weight
-    1 / number of layers in the set); one for each of ``layer_sets``, in one run.
+    1 / number of layers in the set); one for each of ``layer_sets``, in one run, or of
+    ``style_statistics``.
 
     Args:
         image: (1, 3, H, W), RGB, 0..1: a painting or a texture.
         layer_sets: lists of layer names, or dictionaries with their weights; one picture each.
         size: (height, width) of the pictures; by default that of ``image``.
-        net, seed, device, tile: as for :func:`nst_utils.transfer`.
+        net, style_statistics, seed, device, tile: as for :func:`nst_utils.transfer`.
         exact: plain L-BFGS, because :mod:`nst_utils.optimize.curvature`, where no layer holds the
             place of things, lays the colors down in a few large stains.
         init: ``"noise"``, or a picture (1, 3, H, W) to start from.
@@ -129,7 +133,7 @@ def reconstruct_style(
     Raises:
         ValueError: as :func:`nst_utils.transfer`.
     """
-    (layer_sets,) = listed(layer_sets)
+    layer_sets, style_statistics = listed(layer_sets, style_statistics)
     settings = plain_settings(locals())
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
     checks.function("callback", callback)
@@ -140,7 +144,10 @@ def reconstruct_style(
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     known = known_layers(net)
     tables = [style_table(as_layers(layers, known), None) for layers in layer_sets]
-    rows = [Row(style=image, style_layers=table, style_weight=1.0) for table in tables]
+    rows = [
+        Row(style=image, style_weight=1.0, **row)
+        for row in broadcast(style_layers=tables, style_statistics=as_statistics(style_statistics))
+    ]
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
     return _minimized(

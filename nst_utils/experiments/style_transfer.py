@@ -18,6 +18,7 @@ from nst_utils.experiments.arguments import (
     Layers,
     as_layer_lists,
     as_list,
+    as_statistics,
     broadcast,
     content_table,
     known_layers,
@@ -63,6 +64,7 @@ def transfer(
     style_layer_weights: Sequence[float] | None = None,
     content_reduction: str = Formulas.content_reduction,
     style_reduction: str = Formulas.style_reduction,
+    style_statistics: str | Sequence[str] = Row.style_statistics,
     tv_weight: float | Sequence[float] = 0.0,
     tv_power: int = Formulas.tv_power,
     style_blend: Sequence[float] | Sequence[Sequence[float]] | None = None,
@@ -99,6 +101,10 @@ def transfer(
             :func:`nst_utils.losses.content_loss`).
         style_reduction: ``"paper"`` (eq. 4), ``"sum"``, ``"mean"`` or ``"values"`` (see
             :func:`nst_utils.losses.style_loss`).
+        style_statistics: what of the responses the style is: ``"gram"`` (eq. 3), or what others
+            compare: ``"covariance"``, ``"mean_std"``, ``"wasserstein"``, ``"sliced_wasserstein"``,
+            ``"histogram"``, ``"shifted_gram"``, of which the last three go without ``masks`` and
+            ``tile`` (see :mod:`nst_utils.objective.statistics`).
         tv_weight: of total variation, which makes smooth; not in the paper. tv_power: 1 or 2 (see
             :func:`nst_utils.losses.total_variation`).
         style_blend: the share of each of the paintings ``style`` in one picture, ``[0.7, 0.3]``; a
@@ -131,6 +137,7 @@ def transfer(
     content_weight, style_weight, tv_weight = listed(content_weight, style_weight, tv_weight)
     style, content_layers, style_layers = listed(style, content_layers, style_layers)
     style_layer_weights, style_blend = listed(style_layer_weights, style_blend)
+    (style_statistics,) = listed(style_statistics)
     masks, style_masks, init, seed = listed(masks, style_masks, init, seed)
     settings = plain_settings(locals())
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
@@ -146,6 +153,7 @@ def transfer(
         style=style_parts(style, style_blend, masks, style_masks, photograph.shape[2:]),
         content_layers=as_layer_lists("content_layers", content_layers, known),
         style_layers=as_layer_lists("style_layers", style_layers, known),
+        style_statistics=as_statistics(style_statistics),
         init=as_list("init", init),
         seed=as_list("seed", seed),
     )
@@ -158,6 +166,7 @@ def transfer(
             content_weight=checks.weight("content_weight", row["content_weight"]),
             style_weight=checks.weight("style_weight", row["style_weight"]),
             tv_weight=checks.weight("tv_weight", row["tv_weight"]),
+            style_statistics=row["style_statistics"],
         )
         for row in table
     ]

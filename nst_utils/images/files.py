@@ -191,10 +191,10 @@ def save_image(
 def _across_and_down(dpi: object) -> tuple[float, float]:
     """Dots to an inch, both ways."""
     both = dpi if isinstance(dpi, tuple) and len(dpi) == 2 else (dpi, dpi)
-    if not all(isinstance(each, (int, float)) and 1 <= each <= 100_000 for each in both):
+    across, down = (float(x) if isinstance(x, (int, float)) else 0.0 for x in both)
+    if not (1 <= across <= 100_000 and 1 <= down <= 100_000):
         raise ValueError(f"dpi must be a number from 1 to 100000, or two, got {checks.shown(dpi)}")
-    across, down = both
-    return float(across), float(down)
+    return across, down
 
 
 def _save_16(

@@ -14,6 +14,7 @@ from nst_utils.networks.convolutions import transformed_bytes
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
 from nst_utils.objective.rows import Row
+from nst_utils.objective.statistics import add_up
 
 # Copies of a picture that an optimizer keeps, and that each of its steps works on: L-BFGS 20 pairs,
 # and about as much again for the curvature and the line search.
@@ -22,6 +23,8 @@ _COPIES_OF_PICTURE = {"lbfgs": 40 + 40, "adam": 16}
 # there also with what is cut out for a tile, and on the way there alone. In float32, whatever the
 # network computes in, there is one more copy, and on the way back one for each region of a style.
 _COPIES_BACK, _COPIES_BACK_CUT, _COPIES_THERE = 6, 8, 2
+# And of a style that is sorted: values, their places, and those of the painting.
+_COPIES_SORTED = 9
 # The code that oneDNN writes for each size, and what the allocator does not give back at once.
 _ANYWAY = 100_000_000
 # torch imports its compiler when an Adam is made for the first time.
@@ -52,7 +55,7 @@ def check_fits(
     if fits(longest, tile):
         return
     ways = []
-    its_tiles = _TILES if tiles.can_be_cut(net.architecture) else ()
+    its_tiles = _TILES if tiles.can_be_cut(net.architecture) and add_up(rows) else ()
     smaller = [side for side in its_tiles if side < min(longest, tile or longest)]
     fitting = next((side for side in smaller if fits(longest, side)), None)
     if fitting:
@@ -96,6 +99,7 @@ def estimate(
     pixels, at_a_time = height * width, seen((height, width))
     copies = _COPIES_BACK if at_a_time == pixels else _COPIES_BACK_CUT
     held = 4 * (1 + max(len(row.regions) for row in rows))
+    held += 0 if add_up(rows) else 4 * _COPIES_SORTED
     # One picture at a time: a GPU takes all of them at once only as long as there is memory for it.
     back = (copies * value + held) * first * at_a_time
     steps = 12 * len(rows) * _COPIES_OF_PICTURE.get(str(optimizer), 0) * pixels

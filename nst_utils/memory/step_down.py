@@ -17,6 +17,7 @@ from nst_utils.networks.network import Network, on_device
 from nst_utils.objective import tiles
 from nst_utils.objective.evaluation import Group
 from nst_utils.objective.rows import Row
+from nst_utils.objective.statistics import add_up
 from nst_utils.objective.table import Evaluation, Objective
 from nst_utils.support import checks
 from nst_utils.support.messages import say
@@ -78,7 +79,7 @@ class WithinMemory(Objective):
             if self.at_once == 1:
                 return "one picture at a time goes through the network"
             return f"{self.at_once} pictures at a time go through the network"
-        if smaller < now and tiles.can_be_cut(self.net.architecture):
+        if smaller < now and tiles.can_be_cut(self.net.architecture) and add_up(self.rows):
             self.tile = smaller
             return f"the network sees tiles of {smaller} px, which takes longer"
         if self._may_move and self.device.type != "cpu":

@@ -3,7 +3,8 @@
 Both can be had in one go, or tile by tile at the memory of one tile. A Gram matrix is a sum over
 positions, and so is equation 1; so a first pass adds up what each tile contributes, and keeps
 nothing else. The losses and their derivatives towards those sums are then known, and a second pass
-takes every tile, seen again, back to its pixels alone.
+takes every tile, seen again, back to its pixels alone. Other statistics than Gram matrices that are
+sums go the same way.
 """
 
 from __future__ import annotations
@@ -15,17 +16,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nst_utils.losses import (
-    content_loss,
-    gram_loss,
-    gram_matrix,
-    total_loss,
-    total_variation,
-    weighted_style_loss,
-)
+from nst_utils.losses import content_loss, total_loss, total_variation, weighted_style_loss
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
 from nst_utils.objective.formulas import Formulas
+from nst_utils.objective.statistics import Statistic
 from nst_utils.objective.targets import Target, guide
 from nst_utils.objective.tiles import Tile
 
@@ -84,23 +79,27 @@ def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: Weights) -> Losses
 
 
 class Group:
-    """Rows that use the same layers and regions.
+    """Rows that use the same layers, regions and statistics.
 
     Args:
         rows: their numbers in the table.
         columns: the K loss terms that they have.
         formulas: for all of them.
+        statistic: what of the responses their style is; eq. 3 in the paper.
 
     Attributes:
         rows: as given. numbers: of the columns in the table.
     """
 
-    def __init__(self, rows: list[int], columns: list[Column], formulas: Formulas) -> None:
+    def __init__(
+        self, rows: list[int], columns: list[Column], formulas: Formulas, statistic: Statistic
+    ) -> None:
         self.rows = rows
         self.numbers = [column.number for column in columns]
         self._columns = columns
         self._kinds = [column.kind for column in columns]
         self._formulas = formulas
+        self._statistic = statistic
         self._layers = list(dict.fromkeys(each.kind.layer for each in columns if each.targets))
         self._guides: dict[tuple[int, str], Tensor] = {}
 
@@ -167,10 +166,11 @@ class Group:
                     share = math.prod(F.shape[2:]) / math.prod(size) if reduction == "mean" else 1.0
                     sums.append(content_loss(F, P, reduction=reduction) * share)
                     continue
+                mask = None
                 if target.region is not None:
-                    mask = self._guide(target.region, layer, size)
-                    F = F * part.of_whole(mask, stride).to(F)
-                sums.append(gram_matrix(F))
+                    guide_here = self._guide(target.region, layer, size)
+                    mask = part.of_whole(guide_here, stride).to(F)
+                sums.append(self._statistic.measure(F, mask))
         return sums
 
     def _losses(self, net: Network, images: Tensor, sums: list[Tensor], members: Members) -> Tensor:
@@ -188,7 +188,7 @@ class Group:
                 regions = []
                 for target, G in zip(column.targets, left, strict=False):
                     A = _values(target, members).to(G)  # divided by its number of positions
-                    loss = gram_loss(G, A, M=M, M_A=1, reduction=reduction)
+                    loss = self._statistic.loss(G, A, M, reduction)  # eq. 4
                     regions.append(loss * target.area)
                 losses.append(regions[0] if len(regions) == 1 else torch.stack(regions).sum(0))
         return torch.stack(losses, dim=1)

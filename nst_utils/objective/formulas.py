@@ -11,6 +11,11 @@ from nst_utils.support import checks
 
 CONTENT_REDUCTIONS = ("mean", "sum")
 STYLE_REDUCTIONS = ("paper", "sum", "mean", "values")
+# What of the responses the style is (see nst_utils.objective.statistics), the paper's first.
+STYLE_STATISTICS = (
+    *("gram", "covariance", "mean_std", "wasserstein"),
+    *("sliced_wasserstein", "histogram", "shifted_gram"),
+)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from nst_utils.objective.formulas import STYLE_STATISTICS
 from nst_utils.support import checks
 
 LEAST_SHARE = 0.001  # of the picture: what a mask must have inside
@@ -69,6 +70,9 @@ class Row:
     style picture there may be several :class:`Painting`. ``content_layers`` and ``style_layers``
     give each layer its weight in the sum over layers (w_l of eq. 5), ``content_weight`` is alpha,
     ``style_weight`` beta, ``tv_weight`` that of total variation, which the paper does not have.
+    ``style_statistics`` says what of the responses the style is: Gram matrices, or one of
+    :mod:`nst_utils.objective.statistics`. ``responses``, (1, N, H, W) of a content layer, are aimed
+    at in place of those to ``content``.
     """
 
     content: Tensor | None = None
@@ -78,6 +82,8 @@ class Row:
     content_weight: float = 0.0
     style_weight: float = 0.0
     tv_weight: float = 0.0
+    style_statistics: str = STYLE_STATISTICS[0]
+    responses: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def paintings(self) -> list[Painting]:
@@ -133,6 +139,7 @@ class Row:
             weights |= {f"the weight of {layer}": value for layer, value in layers.items()}
         for name, value in weights.items():
             checks.weight(name, value)
+        checks.one_of("style_statistics", self.style_statistics, STYLE_STATISTICS)
         if not self.weighs_something:
             raise ValueError("all weights are 0: there is nothing to optimize; raise one of them")
         if self.content_layers and self.content is None:

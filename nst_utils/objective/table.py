@@ -27,6 +27,7 @@ from nst_utils.objective.evaluation import (
 )
 from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row, Weighting
+from nst_utils.objective.statistics import STATISTICS, check_rows
 from nst_utils.objective.targets import Targets
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
@@ -81,6 +82,7 @@ class Objective:
         for row in rows:
             row.check()
         tiles.check(net.architecture, tile)
+        check_rows(rows, formulas, tile)
         self.net, self.formulas, self.tile = net, formulas, tile
         self.at_once = 1 if net.mean.device.type == "cpu" else None
         self._kinds = _kinds(rows, net.layers)
@@ -196,21 +198,21 @@ class Objective:
     @neutral()
     def _take_targets(self) -> list[Group]:
         """Rows that go through the network together, with what their columns aim at."""
-        members: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+        members: dict[tuple[tuple[int, ...], tuple[int, ...], str], list[int]] = {}
         for index, row in enumerate(self._rows):
             used = tuple(i for i, kind in enumerate(self._kinds) if _is_used(row, kind))
             regions = tuple(id(region) for region in row.regions)
-            members.setdefault((used, regions), []).append(index)
+            members.setdefault((used, regions, row.style_statistics), []).append(index)
         targets = Targets(self.net, [kind for kind in self._kinds if kind.layer], self.tile)
         groups = []
-        for (used, _), indices in members.items():
+        for (used, _, name), indices in members.items():
             rows = [self._rows[i] for i in indices]
             columns = []
             for number in used:
                 kind = self._kinds[number]
                 aims = targets.take(rows, *kind) if kind.layer else []
                 columns.append(Column(number, kind, aims))
-            groups.append(Group(indices, columns, self.formulas))
+            groups.append(Group(indices, columns, self.formulas, STATISTICS[name]))
         return groups
 
 

@@ -1,4 +1,7 @@
-"""What the columns of the table aim at: responses of the photograph, Gram matrices of paintings."""
+"""What the columns of the table aim at: responses of the photograph, Gram matrices of paintings.
+
+Gram matrices, or what else the style is measured by (:mod:`nst_utils.objective.statistics`).
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from nst_utils.losses import gram_matrix
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
 from nst_utils.objective.rows import Row
+from nst_utils.objective.statistics import STATISTICS, Statistic
+from nst_utils.style_statistics.distributions import alike
 
 
 class Target(NamedTuple):
@@ -42,37 +46,45 @@ class Targets:
         self._taken: dict[tuple[int, int, str, str], Tensor] = {}
 
     def take(self, rows: Sequence[Row], kind: str, layer: str) -> list[Target]:
-        """One column's targets, one for each region, for rows that have the same regions.
+        """One column's targets, one for each region, for rows with the same regions and statistics.
 
         Raises:
             ValueError: a picture is too small for the layer.
         """
         if kind == "content":
-            values = [self._responses(row, row.content, None, kind, layer) for row in rows]
+            values = [self._content(row, layer) for row in rows]
             return [Target(None, 1.0, _shared(values))]
         regions = rows[0].regions
         areas = [1.0 if region is None else float(region.mean()) for region in regions]
+        statistic = STATISTICS[rows[0].style_statistics]
         return [
             Target(
                 None if region is None else region.to(self._net.mean),
                 area / sum(areas),
-                _shared([self._blend(row, region, layer) for row in rows]),
+                statistic.target(_shared([self._blend(row, region, layer) for row in rows])),
             )
             for region, area in zip(regions, areas, strict=True)
         ]
+
+    def _content(self, row: Row, layer: str) -> Tensor:
+        """P^l, of the photograph, or as they are given."""
+        if layer in row.responses:
+            return row.responses[layer].detach().to(self._net.mean)
+        return self._responses(row, row.content, None, "content", layer)
 
     def _blend(self, row: Row, region: Tensor | None, layer: str) -> Tensor:
         """The Gram matrices of a region's paintings, blended by their shares.
 
         That is the same as blending their losses: sum_k b_k |G - A_k|^2, with shares that sum to 1,
-        is |G - sum_k b_k A_k|^2 plus a constant.
+        is |G - sum_k b_k A_k|^2 plus a constant. So it is with all statistics whose loss is a
+        square; the others aim at what has the blended moments.
         """
         paintings = [p for p in row.paintings if p.region is region and p.share > 0]
         total = sum(painting.share for painting in paintings)
         grams = [self._responses(row, p.picture, p.source, "style", layer) for p in paintings]
         if len(grams) == 1:
             return grams[0]
-        pairs = zip(paintings, grams, strict=True)
+        pairs = zip(paintings, alike(grams), strict=True)
         return torch.stack([gram * (p.share / total) for p, gram in pairs]).sum(0)
 
     @torch.no_grad()
@@ -81,20 +93,21 @@ class Targets:
     ) -> Tensor:
         """P^l, or A^l over its number of positions; all layers of the row in one go."""
         assert picture is not None  # Row.check
-        which = (id(picture), id(mask), kind)
+        which = (id(picture), id(mask), row.style_statistics if kind == "style" else "")
         if (*which, layer) not in self._taken:
             layers = [name for k, name in self._kinds if k == kind and name in row.layers(k)]
             try:
-                found = self._look(picture.detach().to(self._net.mean), mask, kind, layers)
+                statistic = STATISTICS[row.style_statistics] if kind == "style" else None
+                found = self._look(picture.detach().to(self._net.mean), mask, statistic, layers)
             except ValueError as error:
                 raise ValueError(f"the {kind} picture cannot be used: {error}") from None
             self._taken |= {(*which, name): values for name, values in found.items()}
         return self._taken[(*which, layer)]
 
     def _look(
-        self, picture: Tensor, mask: Tensor | None, kind: str, layers: list[str]
+        self, picture: Tensor, mask: Tensor | None, statistic: Statistic | None, layers: list[str]
     ) -> dict[str, Tensor]:
-        """layer -> P^l or A^l, put together from the picture's tiles."""
+        """layer -> P^l, or A^l where there is a statistic, put together from tiles."""
         architecture = self._net.architecture
         parts = tiles.cut(architecture, layers, picture.shape[2:], self._tile)
         found: dict[str, Tensor] = {}
@@ -102,12 +115,13 @@ class Targets:
             for name, response in self._net(part.pixels(picture), layers).items():
                 stride, size = self._net.stride(name), architecture.size(name, part.size)
                 response = part.of_seen(response, stride)
-                if kind == "style":
+                if statistic is not None:
+                    its = None
                     if mask is not None:
                         its = part.of_whole(guide(mask.to(picture), size), stride)
-                        response = response * its
-                    gram = gram_matrix(response) / math.prod(size)
-                    found[name] = found[name] + gram if name in found else gram
+                    A = statistic.measure(response, its)
+                    A = A / math.prod(size) if statistic.adds_up else A
+                    found[name] = found[name] + A if name in found else A
                 elif len(parts) == 1:
                     found[name] = response
                 else:
@@ -118,7 +132,7 @@ class Targets:
 
 def _shared(values: list[Tensor]) -> Tensor:
     """The targets of some rows as one batch; of 1 where all are the same tensor."""
-    return values[0] if all(value is values[0] for value in values) else torch.cat(values)
+    return values[0] if all(value is values[0] for value in values) else torch.cat(alike(values))
 
 
 def guide(mask: Tensor, size: Sequence[int]) -> Tensor:

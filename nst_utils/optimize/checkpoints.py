@@ -224,6 +224,7 @@ def _of_row(row: Row) -> dict[str, Any]:
         pictures[f"style picture {number}"] = painting.picture
         pictures[f"mask {number}"] = painting.region
         pictures[f"style mask {number}"] = painting.source
+    pictures |= {f"responses of {layer}": value for layer, value in row.responses.items()}
     return {
         "content_weight": float(row.content_weight),
         "style_weight": float(row.style_weight),
@@ -231,6 +232,7 @@ def _of_row(row: Row) -> dict[str, Any]:
         "content_layers": {layer: float(value) for layer, value in row.content_layers.items()},
         "style_layers": {layer: float(value) for layer, value in row.style_layers.items()},
         "style_blend": [float(painting.share) for painting in row.paintings],
+        "style_statistics": row.style_statistics,
     } | {name: _digest(picture) for name, picture in pictures.items() if picture is not None}
 
 

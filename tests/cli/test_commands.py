@@ -281,6 +281,7 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--smaller-first 0.25:9,0.5:20", "smaller_first", {0.25: 9, 0.5: 20}),
     ("--style-layer-weights 1,2,3,4,5", "style_layer_weights", [1.0, 2.0, 3.0, 4.0, 5.0]),
     ("--style-reduction values", "style_reduction", "values"),
+    ("--style-statistics covariance", "style_statistics", "covariance"),
     ("--tv-weight 1e-3", "tv_weight", 1e-3),
     ("--tv-power 1", "tv_power", 1),
     ("--preserve-color luminance", "preserve_color", "luminance"),
@@ -333,6 +334,22 @@ def test_every_option_reaches_the_reconstructions(
     assert run(command, *options).code == 0
     assert asked.settings[name] == value
     assert asked.positional[0].shape == (1, 3, 21, 32)
+
+
+def test_a_reconstruction_of_a_style_takes_its_statistic(
+    run: Run, asked: Asked, tmp_path: Path
+) -> None:
+    options = ("texture-citrus", "-o", tmp_path / "a.png", "--size", 32)
+    assert run("reconstruct-style", *options, "--style-statistics", "shifted_gram").code == 0
+    assert asked.settings["style_statistics"] == "shifted_gram"
+
+
+def test_a_statistic_of_the_whole_picture_is_refused_in_tiles(run: Run, tmp_path: Path) -> None:
+    options = ("-o", tmp_path / "a.png", "--size", 32, "--steps", 1, "--tile", 16)
+    done = run("transfer", "chelsea", "china", *options, "--style-statistics", "histogram")
+    assert done.code == 2
+    assert "--style-statistics histogram looks at the picture as a whole" in done.err
+    assert "tiles; leave them out" in done.err
 
 
 def test_size_scales_both_pictures_each_in_its_own_shape(

@@ -31,8 +31,9 @@ from nst_utils.cli import parser
 from nst_utils.experiments.defaults import PRESERVE_COLORS
 from nst_utils.networks import builders
 from nst_utils.networks.network import Network
-from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS
+from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, STYLE_STATISTICS
 from nst_utils.objective.rows import Row
+from nst_utils.objective.statistics import STATISTICS
 from nst_utils.objective.table import Objective
 from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Result
@@ -85,6 +86,7 @@ options = st.fixed_dictionaries(
     optional={
         "content_reduction": st.sampled_from(CONTENT_REDUCTIONS),
         "style_reduction": st.sampled_from(STYLE_REDUCTIONS),
+        "style_statistics": st.sampled_from(STYLE_STATISTICS),
         "tv_power": st.sampled_from((1, 2)),
         "preserve_color": st.sampled_from((None, *PRESERVE_COLORS)),
         "optimizer": st.sampled_from(("lbfgs", "adam")),
@@ -103,7 +105,10 @@ def each(values: st.SearchStrategy[Any], rows: int) -> st.SearchStrategy[Any]:
 
 
 def _drop_what_cannot_act(options: dict[str, Any]) -> None:
-    """A learning rate without Adam, exact with it, a power without a weight: they are refused."""
+    """A learning rate without Adam, exact with it, a power without a weight, another reading of
+    equation 4 than the paper's without Gram matrices: they are refused."""
+    if options.get("style_statistics", "gram") != "gram":
+        options.pop("style_reduction", None)
     if options.get("optimizer") == "adam":
         options.pop("exact", None)
     else:
@@ -138,6 +143,8 @@ def allowed(draw: st.DrawFn) -> tuple[Tensor, Any, dict[str, Any], int]:
         left = torch.zeros(5, 4)
         left[:, :2] = 1
         given_["masks"] = [left, 1 - left]
+        if not STATISTICS[given_.get("style_statistics", "gram")].adds_up:
+            del given_["style_statistics"]
     return picture(*shape), paintings[0] if way == "plain" else paintings, given_, rows
 
 
@@ -304,7 +311,22 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], Callable[[], dict[str, Any]], 
     "reconstruct_style": (
         nst.reconstruct_style,
         lambda: {"image": picture(8, 8), "layer_sets": [["conv1_1"]], "net": shared()} | ONE_STEP,
-        ["image", "layer_sets", "net", "size", "init", "seed", "device", "exact", *RUN],
+        [
+            *("image", "layer_sets", "net", "style_statistics", "size", "init", "seed", "device"),
+            *("exact", *RUN),
+        ],
+    ),
+    "transform_features": (
+        nst.transform_features,
+        lambda: (
+            {"content": picture(8, 8), "style": picture(8, 8, 1), "layers": ["conv1_1"]}
+            | {"net": shared(), "init": "noise"}
+            | ONE_STEP
+        ),
+        [
+            *("content", "style", "layers", "method", "strength", "net", "init", "seed", "device"),
+            *("steps", "callback"),
+        ],
     ),
     "minimize": (
         minimize,
