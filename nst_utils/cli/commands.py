@@ -95,8 +95,8 @@ def reconstruct_style_command(args: Namespace) -> int:
 def _finish(args: Namespace, result: Result, alpha: Tensor | None = None) -> int:
     """Write the picture, then the report; say where they are."""
     with held_back(drop=True):  # the run is over
-        print_size = {"bits": 16, "dpi": dpi_of(_photograph(args))} if args.bits == 16 else {}
-        path = save_or_rescue(result.image, args.output, alpha, **print_size)
+        dpi = dpi_of(_photograph(args)) if args.bits == 16 else None
+        path = save_or_rescue(result.image, args.output, alpha, bits=args.bits, dpi=dpi)
         if args.report:
             text = json.dumps(_report(args, result), indent=2, allow_nan=False) + "\n"
             try:
