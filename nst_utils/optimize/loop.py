@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -92,11 +93,12 @@ def minimize(
     def make_optimizer(table: Objective, images: Tensor) -> Optimizer:
         if how.optimizer == "lbfgs":
             return LBFGS(table.evaluate, images, curvature=not how.exact)
-        return Adam(table.evaluate, images, lambda: how.rate(run.number + 1))
+        return Adam(table.evaluate, images, lambda: how.rate(this().number + 1))
 
     levels = [*coarse, Level((start.shape[2], start.shape[3]), lambda: objective)]
     loop = _loop_settings(how, objective)
     run = Descent(levels, loop["steps"], start, make_optimizer, tolerance, objective.columns)
+    this: Any = weakref.ref(run)  # not in a circle, so that its memory is free when it is done
     with _opened(checkpoint, objective, start, levels, loop) as file, only_first() as request:
         if file is not None:
             _go_on_from(file, run, loop["steps"] if progress else None)

@@ -89,16 +89,20 @@ def contact_strip(
     if not there:
         raise ValueError("there is no picture to show")
     gray = [there[0] * 0 + 0.85 if each is None else each for each in pictures]
-    titles = [
+    told = [
         f"{label} (not there)" if each is None else label
         for label, each in zip(labels, pictures, strict=True)
     ]
     number = len(pictures)
     columns = number if number <= _ACROSS else min(_ACROSS, -(-number // -(-number // _ACROSS)))
     width = max(_LEAST, min(_SIDE // columns, max(each.shape[-1] for each in there)))
+    named = [f"{name} = {label}" for label in told] if name and "," not in name else told
+    room = 0.85 * width  # these letters are larger
+    has_room = all(_fitted(title, room) == title for title in named)
+    titles = named if has_room else [_fitted(label, room) for label in told]
     figure = show(gray, titles, columns=columns, width=width / _PIXELS_PER_INCH)
     assert isinstance(figure, Drawing)
-    figure.alt = f"Pictures of which {name or 'one setting'} varies: {'; '.join(titles)}"
+    figure.alt = f"Pictures of which {name or 'one setting'} varies: {'; '.join(told)}"
     return figure
 
 

@@ -842,9 +842,9 @@ def test_ctrl_c_while_the_result_is_written_loses_nothing(
     name = "save_or_rescue" if when == "picture" else "write_whole"
     write = getattr(commands, name)
 
-    def interrupted(*given: Any) -> Any:
+    def interrupted(*given: Any, **how: Any) -> Any:
         ctrl_c()
-        return write(*given)
+        return write(*given, **how)
 
     monkeypatch.setattr(commands, name, interrupted)
     output, report = tmp_path / "a.png", tmp_path / "a.json"

@@ -104,7 +104,8 @@ def test_settings_vary_in_the_order_in_which_they_were_typed() -> None:
 def test_every_option_of_a_transfer_is_one_of_a_sweep() -> None:
     """But for those that are about one picture's files."""
     known = [vars(build_parser().parse_args([name, "a", "b", "-o", "c"])) for name in COMMANDS]
-    of_one_picture = {"checkpoint", "report", "save_every", "open", "bits", "run", "command"}
+    of_one_picture = {"checkpoint", "report", "save_every", "open", "run", "command"}
+    of_one_picture |= {"bits", "sheet", "dpi"}  # in print
     for others in known[1:]:
         assert {*known[0]} - of_one_picture <= {*others} | {"content"}
 

@@ -278,7 +278,7 @@ def test_where_memory_is_short_tiles_are_proposed_to_sums_alone(
 ) -> None:
     large = torch.zeros(1, 3, 2048, 2048)
     rows = [row(large, painting, name)]
-    monkeypatch.setattr(estimate, "available", lambda device: 3_900_000_000)
+    monkeypatch.setattr(estimate, "available", lambda device: 4_100_000_000)
     with pytest.raises(ValueError, match="use ") as refused:
         estimate.check_fits(net, rows, (2048, 2048), "lbfgs")
     assert ("tile" in str(refused.value)) == (name in SUMS)

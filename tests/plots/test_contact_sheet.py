@@ -58,6 +58,17 @@ def test_of_one_setting_four_are_in_a_row_at_most(number: int) -> None:
     assert figure.alt.startswith("Pictures of which seed varies: 0")
 
 
+def test_a_strip_names_what_varies_where_there_is_room() -> None:
+    def titles(name: str, labels: list[str]) -> list[str]:
+        strip = contact_strip([plain(COLORS[0])] * 2, labels, name=name)
+        return [axis.get_title() for axis in strip.axes]
+
+    assert titles("seed", ["0", "1"]) == ["seed = 0", "seed = 1"]
+    assert titles("content_weight", ["0.1", "9" * 15]) == ["0.1", "9" * 15]
+    assert titles("style, seed", ["a, 0", "b, 1"]) == ["a, 0", "b, 1"]
+    assert titles("seed", ["x" * 99, "1"])[0].endswith("…")
+
+
 def test_a_strip_says_what_is_not_there() -> None:
     assert "b (not there)" in contact_strip([plain(COLORS[0]), None], ["a", "b"]).alt
 
