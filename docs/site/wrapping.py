@@ -20,8 +20,16 @@ BREAK = re.compile(r"(?<=[/_])(?=\w)|(?<=[a-z])(?=[A-Z])")
 SHORT, SHORT_IN_TABLES = 40, 20  # characters of code without a space; a phone has 45 in a line
 
 
+def _divide(node: nodes.Node, parts: list[nodes.Node]) -> None:
+    """These parts in its place, with room for a break between them."""
+    new = parts[:1]
+    for part in parts[1:]:
+        new += [nodes.raw("", "<wbr>", format="html"), part]
+    node.parent.replace(node, new)
+
+
 class LongWords(SphinxPostTransform):
-    """``<wbr>`` in the words of tables."""
+    """``<wbr>`` in the words of tables, and in titles that are names of files."""
 
     default_priority = 900  # after all that makes or moves text
     formats = ("html",)
@@ -33,11 +41,11 @@ class LongWords(SphinxPostTransform):
                 if isinstance(text.parent, nodes.literal | nodes.math):
                     continue
                 marked = LONG.sub(lambda word: BREAK.sub("\0", word[0]), text)
-                parts: list[nodes.Node] = []
-                for part in marked.split("\0"):
-                    parts += [nodes.raw("", "<wbr>", format="html")] * bool(parts)
-                    parts.append(nodes.Text(part))
-                text.parent.replace(text, parts)
+                _divide(text, [nodes.Text(part) for part in marked.split("\0")])
+        for title in list(self.document.findall(nodes.title)):
+            for code in list(title.findall(nodes.literal)):
+                parts = re.split("(?<=/)", code.astext())
+                _divide(code, [nodes.literal(part, part) for part in parts])
 
 
 class Code(SphinxPostTransform):

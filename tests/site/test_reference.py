@@ -98,6 +98,17 @@ def test_long_words_of_tables_may_break() -> None:
     assert len(page[1].children) == 1
 
 
+def test_titles_that_are_names_of_files_may_break() -> None:
+    title = nodes.title("", "", nodes.literal("", "nst_utils/app/page.py"))
+    changed(wrapping.LongWords, nodes.section("", title))
+    assert [x.astext() for x in title if isinstance(x, nodes.literal)] == [
+        "nst_utils/",
+        "app/",
+        "page.py",
+    ]
+    assert [x.astext() for x in title if isinstance(x, nodes.raw)] == ["<wbr>", "<wbr>"]
+
+
 @pytest.mark.parametrize(
     ("code", "outside", "in_table"),
     [("--exact", True, True), ("--style-layer-weights", True, False), ("x" * 41, False, False)],
