@@ -15,7 +15,7 @@ COVERED := $(if $(COVERAGE),--cov --cov-report=term)
 FLOORS := .venv-floors
 SITE := .venv-site
 
-.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment slides site
+.PHONY: install demo test lint floors lab studio wheel render stamp architecture clean assignment slides site gpu
 
 install: $(STAMP)
 
@@ -90,6 +90,10 @@ render: $(STAMP)
 # Makes the slides of the lecture, course/slides.html, from course/slides.md and the notebooks.
 slides: $(STAMP)
 	$(BIN)/python course/slides.py
+
+# What a GPU has to say: build/gpu/gpu.json, in at most ten minutes. See docs/gpu.md.
+gpu: $(STAMP)
+	$(BIN)/python benchmarks/gpu.py --out build/gpu
 
 # Draws docs/architecture.svg from the imports.
 architecture: $(STAMP)

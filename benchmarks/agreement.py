@@ -54,7 +54,7 @@ def find(evaluate: Evaluate, lively: Tensor, flat: Tensor, steps: int) -> Found:
         for _ in range(steps):
             mover.step()
         ends[name] = (mover.loss[:1], mover.images[:1])
-    return Found(evaluate(lively, None), evaluate(flat, None), ends)
+    return Found(evaluate(lively), evaluate(flat), ends)
 
 
 def relative(found: Tensor, expected: Tensor) -> float:

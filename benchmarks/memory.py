@@ -56,8 +56,8 @@ def fill_memory_of_optimizers() -> None:
 
     def make_full(self: lbfgs.LBFGS, *arguments: Any, **options: Any) -> None:
         make(self, *arguments, **options)
-        self._s.fill_(0)  # memory counts from the first time it is written to
-        self._y.fill_(0)
+        self._pairs._s.fill_(0)  # memory counts from the first time it is written to
+        self._pairs._y.fill_(0)
 
     lbfgs.LBFGS.__init__ = make_full  # type: ignore[method-assign]
     curvature._PAIRS_NEEDED = 1

@@ -81,7 +81,7 @@ def normalized_weights() -> tuple[Weights, dict[str, torch.Tensor], dict[str, to
     return weights, kernels, biases
 
 
-def plain(size: int, evaluations: int, seen: Seen) -> None:
+def plain(size: int, evaluations: int, seen: Seen, device: str = "cpu") -> None:
     """The loop that tutorials teach: modules in a row, autograd, torch.optim.LBFGS, clamping."""
     import torch
     from torch import nn
@@ -93,14 +93,14 @@ def plain(size: int, evaluations: int, seen: Seen) -> None:
 
     weights, kernels, biases = normalized_weights()
     prep = weights.preprocessing
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (prep.mean, prep.std))
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (prep.mean, prep.std))
     modules: list[tuple[str, nn.Module]] = []
     for i, layer in enumerate(VGG19_LAYERS[: VGG19_LAYERS.index("conv5_1") + 1]):
         if i and block_of(layer) != block_of(VGG19_LAYERS[i - 1]):
             modules.append(("pool", nn.AvgPool2d(2)))
         convolution = nn.Conv2d(kernels[layer].shape[1], len(kernels[layer]), 3, padding=1)
         convolution.weight.data, convolution.bias.data = kernels[layer].clone(), biases[layer]
-        modules += [("", convolution.requires_grad_(False)), (layer, nn.ReLU())]
+        modules += [("", convolution.requires_grad_(False).to(device)), (layer, nn.ReLU())]
 
     def features(x):  # type: ignore[no-untyped-def]
         x, found = (x * prep.scale - mean) / std, {}
@@ -114,11 +114,11 @@ def plain(size: int, evaluations: int, seen: Seen) -> None:
         F = F.flatten(2)[0]
         return F @ F.t() / F.shape[1]
 
-    content, style = (nst.load_image(picture, size=size) for picture in PICTURES)
+    content, style = (nst.load_image(picture, size=size).to(device) for picture in PICTURES)
     with torch.no_grad():
         P = features(content)["conv4_2"]
         A = {layer: gram(F) for layer, F in features(style).items() if layer in STYLE_LAYERS}
-    image = nst.images.files.noise_image(*content.shape[2:], seed=0).requires_grad_(True)
+    image = nst.images.files.noise_image(*content.shape[2:], seed=0).to(device).requires_grad_(True)
     optimizer = torch.optim.LBFGS([image], max_eval=evaluations)
     done = 0
 
@@ -370,7 +370,7 @@ def batch(size: int, rows: int, rounds: int) -> dict[str, float]:
         seconds["together"].append(time.perf_counter() - begun)
         begun = time.perf_counter()
         for i in range(rows):
-            objective.evaluate(images[i : i + 1], torch.tensor([i]))
+            objective.evaluate(images[i : i + 1], [i])
         seconds["one by one"].append(time.perf_counter() - begun)
     result = {name: statistics.median(times[1:]) for name, times in seconds.items()}
     print(result, "ratio", result["together"] / result["one by one"])

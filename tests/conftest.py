@@ -12,6 +12,7 @@ import matplotlib
 import pytest
 import torch
 from outcome import Outcome
+from pretended import register
 from thin import thin_vgg19
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from nst_utils.networks import builders
 def pytest_configure() -> None:
     matplotlib.use("Agg")
     os.environ.pop("NST_QUICK", None)
+    register()
 
 
 # Which files' tests go one after the other in one process: two browsers would disturb each other,

@@ -111,7 +111,7 @@ class ReferenceObjective:
         sums = {"content_loss": content, "style_loss": style, "total_loss": total}
         return terms | {name: torch.as_tensor(value) for name, value in sums.items()}
 
-    def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
+    def evaluate(self, images: Tensor) -> Evaluation:
         """Loss, gradient (by autograd) and terms of (1, 3, H, W), in the units of the package.
 
         It descends equation 7 divided by the largest weight.

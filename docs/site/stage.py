@@ -22,7 +22,7 @@ SITE = Path(__file__).resolve().parent
 CHAPTERS = {
     "Course": ["course/README.md", "course/*.ipynb", "course/*.md"],
     "Notebooks": ["notebooks/0*.ipynb"],
-    "Using it": ["docs/command-line.md", "docs/presets.md"],
+    "Using it": ["docs/command-line.md", "docs/presets.md", "docs/gpu.md"],
     "Behind it": [
         *("docs/paper.md", "docs/statistics.md", "docs/promises.md"),
         *("benchmarks/README.md", "data/README.md"),

@@ -41,7 +41,7 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
     Returns:
         (1, 3, H, W) of the painting's size, three equal channels, clamped to 0..1.
     """
-    painting, photograph = luminance(style), luminance(content)
+    painting, photograph = luminance(style), luminance(content.to(style))
     spread = _spread(photograph) / _spread(painting).clamp(min=1e-6)
     matched = (painting - painting.mean()) * spread + photograph.mean()
     return matched.clamp(0, 1).expand(-1, 3, -1, -1).contiguous()

@@ -18,7 +18,7 @@ from nst_utils.objective.statistics import add_up
 
 # Copies of a picture that an optimizer keeps, and that each of its steps works on: L-BFGS 20 pairs,
 # and about as much again for the curvature and the line search.
-_COPIES_OF_PICTURE = {"lbfgs": 40 + 25, "adam": 16}
+_COPIES_OF_PICTURE = {"lbfgs": 40 + 40, "adam": 16}
 # Copies of the first layer's response, the largest one, that lie side by side: on the way back,
 # there also with what is cut out for a tile, and on the way there alone. In float32, whatever the
 # network computes in, there is one more copy, and on the way back one for each region of a style.

@@ -44,9 +44,10 @@ class WithinMemory(Objective):
         self._may_move = may_move
         super().__init__(net, rows, **settings)
 
-    def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
+    def evaluate(self, images: Tensor, rows: Sequence[int] | None = None) -> Evaluation:
         evaluate = partial(super().evaluate, images, rows)
-        return self._with_less(evaluate, len(images), max(images.shape[2:]))
+        together = min(len(images), max(len(group.rows) for group in self._groups))
+        return self._with_less(evaluate, together, max(images.shape[2:]))
 
     def _take_targets(self) -> list[Group]:
         longest = max(max(x.shape[2:]) for row in self.rows for x in row.pictures)
@@ -58,7 +59,9 @@ class WithinMemory(Objective):
             try:
                 return work()
             except Exception as error:
-                if not checks.is_out_of_memory(error):
+                # While a step is recorded, nothing can be given back; it goes on unrecorded.
+                recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+                if recording or not checks.is_out_of_memory(error):
                     raise
             # Here, not above: the error would hold on to what was computed so far.
             gc.collect()
@@ -70,15 +73,18 @@ class WithinMemory(Objective):
         """Take the next measure, and say which."""
         now = min(side, self.tile or side)
         smaller = max(tiles.LEAST_TILE, now // 2)
-        if not self.one_by_one and pictures > 1:
-            self.one_by_one = True
-            return "one picture at a time goes through the network"
+        together = min(pictures, self.at_once or pictures)
+        if together > 1:
+            self.at_once = together // 2
+            if self.at_once == 1:
+                return "one picture at a time goes through the network"
+            return f"{self.at_once} pictures at a time go through the network"
         if smaller < now and tiles.can_be_cut(self.net.architecture) and add_up(self.rows):
             self.tile = smaller
             return f"the network sees tiles of {smaller} px, which takes longer"
         if self._may_move and self.device.type != "cpu":
             self.net = on_device(self.net, torch.device("cpu"))
-            self.tile, self.one_by_one = self._tile_asked_for, True
+            self.tile, self.at_once = self._tile_asked_for, 1
             return "the network runs on the CPU, which takes longer"
         raise MemoryError(
             "there is not enough memory, however a picture is cut; use a smaller size"

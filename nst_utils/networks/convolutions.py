@@ -67,6 +67,10 @@ class ConvReLU(nn.Module):
         self.padding = padding
         self._transformed: dict[str, Tensor] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the kernels in Winograd's basis, which a copy on a GPU has no use for."""
+        return self.__dict__ | {"_transformed": {}}
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, N_before, H, W) -> (B, N, H, W), nowhere below 0."""
         if torch.is_grad_enabled() and x.requires_grad:

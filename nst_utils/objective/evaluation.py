@@ -33,6 +33,8 @@ class Kind(NamedTuple):
 
 
 KINDS = ("content", "style", "total_variation")
+# Some of a group's rows, by their place in it.
+Members = slice | list[int]
 
 
 class Column(NamedTuple):
@@ -84,6 +86,9 @@ class Group:
         columns: the K loss terms that they have.
         formulas: for all of them.
         statistic: what of the responses their style is; eq. 3 in the paper.
+
+    Attributes:
+        rows: as given. numbers: of the columns in the table.
     """
 
     def __init__(
@@ -99,17 +104,16 @@ class Group:
         self._guides: dict[tuple[int, str], Tensor] = {}
 
     def evaluate(
-        self, net: Network, images: Tensor, rows: list[int], weights: Weights, tile: int | None
+        self, net: Network, images: Tensor, members: Members, weights: Weights, tile: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Equation 7 (n,), its gradient (n, 3, H, W), and each column (n, K).
 
         Args:
             net: the network, on the device of all tensors here.
-            images: (n, 3, H, W). rows: whose pictures they are, by number in the table.
+            images: (n, 3, H, W). members: which of the group's rows they stand for.
             weights: of each row.
             tile: the side of the tiles in pixels; ``None`` for the whole picture in one go.
         """
-        members = [self.rows.index(row) for row in rows]
         parts = tiles.cut(net.architecture, self._layers, images.shape[2:], tile)
         x = images.detach().requires_grad_(True)
         with torch.enable_grad():
@@ -134,7 +138,7 @@ class Group:
 
     @torch.no_grad()
     def _added_up(
-        self, net: Network, x: Tensor, parts: list[Tile], members: list[int]
+        self, net: Network, x: Tensor, parts: list[Tile], members: Members
     ) -> list[Tensor]:
         """What :meth:`_sums` gives for the whole picture, to go on from with a gradient."""
         first, *others = parts
@@ -145,7 +149,7 @@ class Group:
                 total.add_(more)
         return [total.requires_grad_(True) for total in sums]
 
-    def _sums(self, net: Network, seen: Tensor, part: Tile, members: list[int]) -> list[Tensor]:
+    def _sums(self, net: Network, seen: Tensor, part: Tile, members: Members) -> list[Tensor]:
         """What tiles add up to, for each target of each column: eq. 1 (n,), or eq. 3 (n, N, N)."""
         found = net(seen, self._layers)
         responses = {x: part.of_seen(found.pop(x), net.stride(x)) for x in self._layers}
@@ -169,9 +173,7 @@ class Group:
                 sums.append(self._statistic.measure(F, mask))
         return sums
 
-    def _losses(
-        self, net: Network, images: Tensor, sums: list[Tensor], members: list[int]
-    ) -> Tensor:
+    def _losses(self, net: Network, images: Tensor, sums: list[Tensor], members: Members) -> Tensor:
         """(n, K): each column, from its sums; total variation from the pictures themselves."""
         left = iter(sums)
         reduction = self._formulas.style_reduction
@@ -198,6 +200,6 @@ class Group:
         return self._guides[key]
 
 
-def _values(target: Target, members: list[int]) -> Tensor:
-    """The target's values for these rows; batch 1 where all share them."""
+def _values(target: Target, members: Members) -> Tensor:
+    """The target's values for these rows, (n, ...); batch 1 where all share them."""
     return target.values if target.values.shape[0] == 1 else target.values[members]

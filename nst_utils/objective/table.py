@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
+from nst_utils.objective.batches import Batch, batches
 from nst_utils.objective.evaluation import (
     KINDS,
     Column,
@@ -57,8 +58,8 @@ class Objective:
 
     Attributes:
         net, formulas, tile: as given.
-        one_by_one: whether pictures go through the network one after the other. A GPU takes them
-            all at once; a processor's cache holds one picture better than many.
+        at_once: how many pictures go through the network together; ``None`` for all. A GPU takes
+            all of them; a processor's cache holds one picture better than many.
         columns: names of the loss terms: ``"content/conv4_2"``, ``"style/conv1_1"``, ...
 
     Where memory runs out, that is an error here; the experiments use
@@ -83,7 +84,7 @@ class Objective:
         tiles.check(net.architecture, tile)
         check_rows(rows, formulas, tile)
         self.net, self.formulas, self.tile = net, formulas, tile
-        self.one_by_one = net.mean.device.type == "cpu"
+        self.at_once = 1 if net.mean.device.type == "cpu" else None
         self._kinds = _kinds(rows, net.layers)
         self.columns = ["/".join(filter(None, kind)) for kind in self._kinds]
         self._rows = list(rows)
@@ -120,37 +121,55 @@ class Objective:
         return bool(self._weights.layers[row, column] > 0)
 
     @neutral()
-    def evaluate(self, images: Tensor, rows: Tensor | None = None) -> Evaluation:
+    def evaluate(self, images: Tensor, rows: Sequence[int] | None = None) -> Evaluation:
         """Loss, gradient and terms of ``images`` (n, 3, H, W), which stand for the given rows.
 
         Args:
             images: one picture for each of ``rows``.
-            rows: (n,) indices into the table; all rows by default.
+            rows: n numbers of rows of the table; all rows by default.
         """
-        asked = list(range(len(self))) if rows is None else rows.tolist()
+        asked = list(range(len(self))) if rows is None else [int(row) for row in rows]
         if len(asked) != len(images) or not all(0 <= row < len(self) for row in asked):
             raise ValueError(
                 f"{len(images)} pictures for the rows {asked} of a table of {len(self)}; give one "
                 "picture for each row"
             )
+        together = self._all_batches() if rows is None else self._batches(asked)
+        if len(together) == 1 and together[0].places is None and together[0].columns is None:
+            return self._evaluate_batch(together[0], images)
         loss = images.new_zeros(len(asked))
         gradient = torch.zeros_like(images)
         terms = images.new_full((len(asked), len(self.columns)), torch.nan)
-        for group in self._groups:
-            places = [i for i, row in enumerate(asked) if row in group.rows]
-            at_once = 1 if self.one_by_one else max(1, len(places))
-            for first in range(0, len(places), at_once):
-                here = places[first : first + at_once]
-                members = [asked[i] for i in here]
-                weights = _part(self._scaled, members, group.numbers, self.device)
-                x = images[here].to(self.device)  # where the pictures are, unless the work moved
-                found = group.evaluate(self.net, x, members, weights, self.tile)
-                loss[here], gradient[here], losses = (each.to(images.device) for each in found)
-                terms[_indices(here)[:, None], _indices(group.numbers)] = losses
+        for batch in together:
+            places, columns = batch.places, batch.columns
+            here = slice(None) if places is None else places
+            found = self._evaluate_batch(batch, images[here])
+            loss[here], gradient[here] = found.loss, found.gradient
+            if columns is None:
+                terms[here] = found.terms
+            else:
+                terms[here if places is None else places[:, None], columns] = found.terms
         return Evaluation(loss, gradient, terms)
 
+    def _evaluate_batch(self, batch: Batch, images: Tensor) -> Evaluation:
+        x = images.to(self.device)  # where the pictures are, unless the work moved
+        found = batch.group.evaluate(self.net, x, batch.members, batch.weights, self.tile)
+        # In memory as the pictures are: sums over them depend on that in their last digits.
+        return Evaluation(*(each.to(images.device).contiguous() for each in found))
+
+    def _all_batches(self) -> list[Batch]:
+        """Those of all rows, whose indices and weights are brought to the device only once."""
+        how = (self.at_once, self.device)
+        if self._prepared is None or self._prepared[0] != how:
+            self._prepared = how, self._batches(list(range(len(self))))
+        return self._prepared[1]
+
+    def _batches(self, asked: list[int]) -> list[Batch]:
+        how: dict[str, Any] = {"at_once": self.at_once, "device": self.device}
+        return batches(self._groups, asked, self._scaled, **how)
+
     def paper_losses(self, terms: Tensor) -> dict[str, Tensor]:
-        """From the terms of all rows, (B, K), to the paper's units, each (B,) in float64.
+        """From the terms of all rows, (B, K), to the paper's units, each (B,), float64 on the CPU.
 
         ``content_loss`` (eq. 1 over the content layers), ``style_loss`` (eq. 5), ``total_loss``
         (eq. 7) and every column by itself.
@@ -174,6 +193,7 @@ class Objective:
             table([[_weight(row, kind) for kind in self._kinds] for row in self._rows]),
         )
         self._scaled = _scaled(self._weights, self._kinds)
+        self._prepared: tuple[Any, list[Batch]] | None = None
 
     @neutral()
     def _take_targets(self) -> list[Group]:
@@ -217,10 +237,6 @@ def _weight(row: Row, kind: Kind) -> float:
     return float(row.layers(kind.name).get(kind.layer, 0.0))
 
 
-def _indices(numbers: list[int]) -> Tensor:
-    return torch.tensor(numbers, device="cpu")
-
-
 def _scaled(weights: Weights, kinds: Sequence[Kind]) -> Weights:
     """The same in proportion, with 1 for the largest: what float32 holds, whatever their scale."""
     layers, factors = weights.layers.clone(), []
@@ -231,8 +247,3 @@ def _scaled(weights: Weights, kinds: Sequence[Kind]) -> Weights:
         factors.append(factor * largest)
     alpha, beta, gamma = torch.stack(factors) / torch.stack(factors).amax(0)
     return Weights(alpha.float(), beta.float(), gamma.float(), layers.float())
-
-
-def _part(weights: Weights, rows: list[int], columns: list[int], device: torch.device) -> Weights:
-    alpha, beta, gamma = (each[rows].to(device) for each in weights[:3])
-    return Weights(alpha, beta, gamma, weights.layers[rows][:, columns].to(device))

@@ -30,7 +30,7 @@ from nst_utils.support.paths import check_writable, remove_leftovers, user_path,
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
-FORMAT = 2  # from 2 on, a file knows its plan, and a finished run can be given more steps
+FORMAT = 3  # from 3 on, a step is one evaluation
 _KIND = "a run of nst_utils"
 # What writing may take of the run's time. Stated is 3 %.
 _SHARE = 0.02
@@ -136,7 +136,8 @@ class Checkpoint:
             "threads": self._threads,
             "identity": json.dumps(self._identity),
             "values": json.dumps(values),
-            "tensors": tensors | {"rng": torch.get_rng_state()},
+            "tensors": {name: tensor.cpu() for name, tensor in tensors.items()}
+            | {"rng": torch.get_rng_state()},
         }
         try:
             with held_back():

@@ -137,6 +137,8 @@ def at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
     """The pictures in that size, on their device."""
     if tuple(images.shape[2:]) == size:
         return images
+    if images.device.type == "cuda":
+        return resize(images, size)
     return resize(images.cpu(), size).to(images)  # on the CPU: not every device can do it
 
 

@@ -68,6 +68,7 @@ class Curvature:
         self._ss_here = images.new_zeros(rows, 1, height, width)
         self._yy_here = torch.zeros_like(self._ss_here)
         self._pairs = images.new_zeros(rows)
+        self._learned = 0  # how often; no row has seen more pairs
 
     def state(self) -> dict[str, Tensor]:
         """What was learned."""
@@ -76,29 +77,37 @@ class Curvature:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from where :meth:`state` was taken, of the same pictures."""
         for name in _STATE:
-            setattr(self, name, state[name].to(self._members.device))
+            getattr(self, name).copy_(state[name])
+        self._learned = int(self._pairs.max())
 
     def learn(self, s: Tensor, y: Tensor, good: Tensor) -> None:
         """Take in a pair of each row, (B, n) each, of the rows that are ``good``, (B,)."""
-        weight = torch.where(good, 1 / y.square().sum(1), 0).view(-1, 1, 1)
-        keep = torch.where(good, _MEMORY, 1.0).to(s.dtype).view(-1, 1, 1)
+        weight = torch.where(good, 1 / y.square().sum(1), 0)
+        keep = torch.where(good, _MEMORY, 1.0).to(s.dtype)
         step, change = self._spectrum(s), self._spectrum(y)
         in_bands = (step * change.conj()).real.flatten(2) @ self._members
-        self._sy = keep * self._sy + weight * in_bands
-        self._yy = keep * self._yy + weight * (change.abs().square().flatten(2) @ self._members)
-        s, y = s.view(self._shape), y.view(self._shape)
-        keep, weight = keep[..., None], weight[..., None]
-        self._ss_here = keep * self._ss_here + weight * s.square().sum(1, keepdim=True)
-        self._yy_here = keep * self._yy_here + weight * y.square().sum(1, keepdim=True)
+        in_change = change.abs().square().flatten(2) @ self._members
+        s_here, y_here = (each.view(self._shape).square().sum(1, keepdim=True) for each in (s, y))
+        for learned, new in (
+            (self._sy, in_bands),
+            (self._yy, in_change),
+            (self._ss_here, s_here),
+            (self._yy_here, y_here),
+        ):
+            dims = (-1, *[1] * (learned.ndim - 1))
+            # Selected, not multiplied: what is not good may not be finite.
+            new = torch.where(good.view(dims), weight.view(dims) * new, 0)
+            learned.mul_(keep.view(dims)).add_(new)
         self._pairs += good
+        self._learned += 1
 
     def apply(self, q: Tensor, scaling: Tensor) -> Tensor:
         """H0 q, (B, n); with ``scaling`` (B,), the usual multiple of the identity, until enough
         pairs were seen."""
         usual = q * scaling[:, None]
-        ready = self._pairs >= _PAIRS_NEEDED
-        if not bool(ready.any()):
+        if self._learned < _PAIRS_NEEDED:
             return usual
+        ready = self._pairs >= _PAIRS_NEEDED
         places = self._places()
         tiny = torch.finfo(q.dtype).tiny
         bands = self._sy.clamp(min=0) / self._yy.clamp(min=tiny)
@@ -127,5 +136,6 @@ class Curvature:
 
 
 def _mean_around(values: Tensor) -> Tensor:
-    half = _NEIGHBORHOOD // 2
-    return fn.avg_pool2d(values, _NEIGHBORHOOD, 1, half, count_include_pad=False)
+    side, half = _NEIGHBORHOOD, _NEIGHBORHOOD // 2
+    down = fn.avg_pool2d(values, (side, 1), 1, (half, 0), count_include_pad=False)
+    return fn.avg_pool2d(down, (1, side), 1, (0, half), count_include_pad=False)

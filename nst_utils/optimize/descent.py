@@ -7,18 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nst_utils.objective.rows import Weighting
 from nst_utils.objective.table import Objective
-from nst_utils.optimize import diagnosis
+from nst_utils.optimize.account import Account
 from nst_utils.optimize.coarse_to_fine import Level, at_size, plan, plan_again
 from nst_utils.optimize.optimizer import Optimizer
-from nst_utils.optimize.records import ENDED_WORSE, Losses, Record, part
-from nst_utils.optimize.results import Step
+from nst_utils.optimize.recorded import fastest_convolutions
+from nst_utils.optimize.records import ENDED_WORSE, Record, part
+from nst_utils.optimize.results import LateLosses, Step
 from nst_utils.support import checks
-from nst_utils.support.messages import say
 
 # Makes the optimizer of an objective, beginning with these pictures.
 MakeOptimizer = Callable[[Objective, Tensor], Optimizer]
@@ -36,7 +35,6 @@ class Descent:
 
     Attributes:
         images: (B, 3, h, w), the pictures after the last whole step, in the size of their level.
-        record: what has happened so far. names: of the losses.
     """
 
     def __init__(
@@ -53,9 +51,8 @@ class Descent:
         self._make_optimizer = make_optimizer
         self._tolerance = tolerance
         self._size = levels[-1].size
-        self.names = ("content_loss", "style_loss", "total_loss", *columns)
         self.images = self._best = images
-        self.record = Record()
+        self._account = Account(columns)
         self._failed = False
         self._objective: Objective | None = None  # of the level that is going on
         self._optimizer: Optimizer | None = None
@@ -72,17 +69,28 @@ class Descent:
         with self._fault_on_record():
             while self._level_goes_on() or self._enter_next_level():
                 self._make_step()
-                if self._broken_on_record():
+                if self._account.all_broken:
                     return
                 yield self.number
-                if self._failed:
+                if self._failed or self._account.all_broken:  # known since a checkpoint, or so
                     return
-            self._finish()
+            if not self._account.all_broken:
+                self._finish()
 
     @property
     def number(self) -> int:
         """How many steps were made."""
-        return len(self.record.history)
+        return self.record.made
+
+    @property
+    def record(self) -> Record:
+        """What has happened so far; the losses of the last steps may not be known yet."""
+        return self._account.record
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of the losses."""
+        return self._account.names
 
     @property
     def done(self) -> int:
@@ -107,16 +115,24 @@ class Descent:
     @property
     def step(self) -> Step:
         """The last one, as a callback is told of it."""
+        assert self._objective is not None
         images = at_size(self.images, self._size).clone()
-        return Step(self.number, images, self.record.history[-1], self.done / self.total)
+        losses = LateLosses(self._account.reader(self._objective))
+        return Step(self.number, images, losses, self.done / self.total)
 
     @property
     def pictures(self) -> Tensor:
         """(B, 3, H, W): those of the end, or of the lowest loss so far if it was not reached."""
         return at_size(self.images if self.record.finished else self._best, self._size).clone()
 
+    def catch_up(self) -> None:
+        """Let the losses of all steps be known."""
+        with self._fault_on_record():
+            self._account.read(self._objective, self.images, wait=True)
+
     def reweigh(self, new: Weighting) -> None:
         """Go on with other weights; ``ValueError`` for some that cannot be."""
+        self.catch_up()
         assert self._objective is not None
         assert self._optimizer is not None
         with self._fault_on_record():
@@ -124,7 +140,7 @@ class Descent:
             if objective is not None:
                 self._optimizer.go_on_with(objective.evaluate)
                 self._best = self._optimizer.best
-                self.record.evaluations[-1] = int(self._optimizer.evaluations.max())
+                self.record.evaluations[-1] = self._optimizer.evaluations
                 self.record.comparable = self.number
             self._objective = objective
             self.record.weighting = self.record.weighting.then(new.in_floats)
@@ -133,6 +149,7 @@ class Descent:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors by name, and plain values: with them :meth:`restore` goes on as if nothing had
         happened; of a finished run, too, which may be given more steps."""
+        self.catch_up()
         tensors, values = self.record.plain(self.names, rows=len(self.images))
         tensors |= {"images": self.images}
         if self._objective is not None and self._optimizer is not None:
@@ -144,7 +161,7 @@ class Descent:
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state` was taken, of the same problem; with another number of
         steps only on the last level."""
-        self.record = Record.of(tensors, values)
+        self._account.record = Record.of(tensors, values)
         self.images = self._best = tensors["images"].to(self.images)
         if sum(steps for *_, steps in values["plan"]) != self._steps:
             self.record.go_on()
@@ -164,10 +181,13 @@ class Descent:
         if self._objective is None:
             return False
         made, asked = self.record.levels[-1][2], self._plan[self.record.level][1]
-        return made < asked and not self._has_settled()
+        return made < asked and not self._account.has_settled(self._tolerance)
 
     def _enter_next_level(self) -> bool:
         """Begin with the next one in which something counts; ``False`` if there is none."""
+        self._account.read(self._objective, self.images, wait=True)
+        if self._account.all_broken:
+            return False
         record = self.record
         for level, _ in self._plan[record.level + 1 :]:
             record.level += 1
@@ -177,11 +197,7 @@ class Descent:
                 continue
             self.images = self._best = at_size(self.images, level.size)
             self._optimizer = self._make_optimizer(objective, self.images)
-            losses = objective.paper_losses(self._optimizer.terms)
-            record.at_start = record.at_start or self._named(losses)
-            record.evaluations.append(int(self._optimizer.evaluations.max()))
-            record.levels.append((*level.size, 0))
-            record.comparable = self.number
+            self._account.level_begins(objective, self._optimizer)
             self._objective = objective
             return True
         return False
@@ -189,47 +205,24 @@ class Descent:
     def _make_step(self) -> None:
         assert self._objective is not None
         assert self._optimizer is not None
-        self._optimizer.step()
+        with fastest_convolutions(self.images.device):
+            self._optimizer.step()
         # Everything after this line is quick: an interrupt hardly ever falls in here.
         self.images, self._best = self._optimizer.images, self._optimizer.best
-        losses = self._objective.paper_losses(self._optimizer.terms)
-        self.record.history.append(self._named(losses))
-        self.record.evaluations[-1] = int(self._optimizer.evaluations.max())
-        height, width, made = self.record.levels[-1]
-        self.record.levels[-1] = (height, width, made + 1)
+        self._account.step_made(self._optimizer)
+        self._account.read(self._objective, self.images)
 
     def _finish(self) -> None:
         """Of a picture that ended worse than it began, the best on the way counts."""
         if self._optimizer is not None:
-            for picture in self._optimizer.diverged.nonzero().flatten().tolist():
+            for picture in self._optimizer.diverged.cpu().nonzero().flatten().tolist():
                 self.images = self.images.clone()
                 self.images[picture] = self._best[picture]
-                self._note(
+                self._account.note(
                     f"{ENDED_WORSE} {picture + 1} ended higher than it began, its best one on the "
                     "way is kept; take a smaller learning_rate (0.02 is the default)"
                 )
         self.record.finished = True
-
-    def _broken_on_record(self) -> bool:
-        """Say why pictures cannot go on, each once; ``True`` if that holds for all of them."""
-        assert self._optimizer is not None
-        broken = self._optimizer.broken
-        for picture in broken.nonzero().flatten().tolist():
-            which = f"picture {picture + 1} cannot go on"
-            if not any(sentence.startswith(which) for sentence in self.record.trouble):
-                why = self._why_broken(picture)
-                began = self.number > 1 or self.record.at_start["total_loss"].isfinite().any()
-                if broken.all() and not began:
-                    raise ValueError(f"{which}: {why}")
-                self._note(f"{which} after step {self.number}: {why}")
-        return bool(broken.all())
-
-    def _why_broken(self, picture: int) -> str:
-        assert self._objective is not None
-        try:
-            return diagnosis.describe(self._objective, self.images, picture)
-        except (MemoryError, RuntimeError):  # looking takes more memory than a step
-            return "its loss is not finite, and it could not be looked at where that begins"
 
     @contextmanager
     def _fault_on_record(self) -> Iterator[None]:
@@ -242,11 +235,7 @@ class Descent:
             if why is None or not self.number:
                 raise
             self._failed = True
-            self._note(f"stopped after step {self.number}: {why}")
-
-    def _note(self, trouble: str) -> None:
-        self.record.trouble.append(trouble)
-        say(trouble)
+            self._account.note(f"stopped after step {self.number}: {why}")
 
     def _weighed(self, objective: Objective, new: Weighting, level: int) -> Objective | None:
         """The table with other weights; ``None`` for a coarse level where nothing would count."""
@@ -256,15 +245,3 @@ class Descent:
             if level + 1 == len(self._plan):
                 raise
             return None
-
-    def _named(self, losses: Losses) -> Losses:
-        """The losses that are told of, NaN for those that a level does not have."""
-        missing = torch.full_like(losses["total_loss"], torch.nan)
-        return {name: losses.get(name, missing) for name in self.names}
-
-    def _has_settled(self, window: int = 10) -> bool:
-        history = self.record.history[self.record.comparable :]
-        if self._tolerance is None or len(history) <= window:
-            return False
-        before, now = history[-1 - window]["total_loss"], history[-1]["total_loss"]
-        return bool((before - now <= self._tolerance * before.abs()).all())

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nst_utils.networks.network import Network
@@ -18,9 +17,9 @@ from nst_utils.objective.table import Objective
 
 def describe(objective: Objective, images: Tensor, picture: int) -> str:
     """Where, evaluated once more, something of that row is not finite, and what to do."""
-    rows = torch.tensor([picture], device="cpu")
     with _Watch(objective.net) as watch:
-        evaluation = objective.evaluate(images[picture : picture + 1], rows.to(images.device))
+        # Without stepping down where memory runs out: a recorded step goes on using what there is.
+        evaluation = Objective.evaluate(objective, images[picture : picture + 1], [picture])
     if watch.response is not None:
         return f"the responses of {watch.response} are not finite; {watch.advice}"
     bad = (~evaluation.terms[0].isfinite()).nonzero().flatten().tolist()

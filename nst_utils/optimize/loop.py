@@ -52,13 +52,14 @@ def minimize(
     Args:
         objective: the table of what is to be matched, one row for each picture.
         start: (B, 3, H, W), 0..1, where the pictures begin.
-        steps: how often every picture is moved.
+        steps: how often every picture is moved; one that would not get better by it stays where it
+            is. Each is one evaluation of loss and gradient.
         optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
         learning_rate: of Adam, on the 0..1 scale; where it changes, the step (1, 2, ...) from which
             each rate holds: ``{1: 0.02, 200: 0.005}``.
         tolerance: stop early once the total loss of every picture fell by less than this fraction
             over the last ten steps (of a coarse level: go on to the next); ``None``, the default,
-            never stops early.
+            never stops early. On a GPU, whose losses are read late, some steps later.
         exact: plain L-BFGS; otherwise it begins with a better guess at the curvature (see
             :mod:`nst_utils.optimize.curvature`).
         coarse: smaller copies of the problem to begin with, coarsest first. Each takes as many of
@@ -70,9 +71,9 @@ def minimize(
             neither a terminal nor a notebook.
         checkpoint: a file to which the run is saved now and then, for at most 3 % of its time.
             Where it exists already, the run goes on from there, and ends as if it had never been
-            interrupted: the same picture bit for bit, on the same machine. A finished run is
-            given back as it was; with more ``steps`` than before, the run goes on to them, unless
-            it is still at a coarse level. Callbacks are told of the remaining steps only.
+            interrupted: the same picture, on the CPU of the same machine bit for bit. A finished
+            run is given back as it was; with more ``steps`` than before, the run goes on to them,
+            unless it is still at a coarse level. Callbacks are told of the remaining steps only.
         settings: kept in the result.
 
     An interrupt (Ctrl-C) ends the run and returns the best pictures so far. So does a picture that
@@ -119,6 +120,7 @@ def minimize(
             if not run.number:  # the start is no picture to keep
                 raise
             interrupted = True
+        run.catch_up()
         result = _result(run, objective, (settings or {}) | _settings_on_the_way(run.record) | loop)
         result.peak_memory_bytes = _peak_memory(device)
         result.resumed, result.interrupted = resumed, interrupted or request.number is not None
@@ -205,9 +207,10 @@ def _settings_on_the_way(record: Record) -> dict[str, Any]:
 
 def _losses(run: Descent, steps: int) -> str:
     """The step and the losses of the pictures, averaged, as they stand beside the bar."""
-    losses = run.record.history[-1]
+    history = run.record.history
     shown = [
         f"{name.removesuffix('_loss')}={losses[name].mean().item():.3g}"
+        for losses in history[-1:]  # those of a GPU arrive some steps late
         for name in ("content_loss", "style_loss", "total_loss")
     ]
     return ", ".join([f"step={run.number}/{steps}", *shown])

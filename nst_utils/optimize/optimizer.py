@@ -1,9 +1,11 @@
 """What an optimizer of a batch of pictures is: L-BFGS and Adam are two.
 
-Both start with the first evaluation, then each step moves every picture once and leaves ``loss``
-and ``terms`` evaluated at the new place. Pixels stay within 0..1 (the authors' code ran SciPy's
-L-BFGS-B with pixel bounds too), so the picture that is saved is the picture that was measured. A
-place without a finite loss and gradient is never moved to. Rows never influence one another.
+Both start with the first evaluation; then each step is one more, moves every picture once and
+leaves ``loss`` and ``terms`` evaluated at the new place; a row that finds no better one stays until
+the next step. Neither reads a number from a device: what is decided for a row is decided there.
+Pixels stay within 0..1 (the authors' code ran SciPy's L-BFGS-B with pixel bounds too), so the
+picture that is saved is the picture that was measured. A place without a finite loss and gradient
+is never moved to. Rows never influence one another.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from torch import Tensor
 
 from nst_utils.objective.table import Evaluation
 
-# As Objective.evaluate: pictures (n, 3, H, W), and which rows of the table they stand for.
-Evaluate = Callable[[Tensor, Tensor | None], Evaluation]
+# As Objective.evaluate: pictures (B, 3, H, W), one for each row of the table.
+Evaluate = Callable[[Tensor], Evaluation]
 
 # One gray level of 255.
 GRAY_LEVEL = 1 / 255
-# A row that finds nothing finite in so many steps is given up.
-GIVE_UP_AFTER = 2
+# A row that finds nothing finite in so many steps, each shorter than the last, is given up.
+GIVE_UP_AFTER = 8
 
 
 class Optimizer(Protocol):
@@ -29,12 +31,12 @@ class Optimizer(Protocol):
 
     Attributes:
         loss: (B,), what is descended. terms: (B, K), the loss terms; both at the pictures now.
-        evaluations: (B,), how often each picture was evaluated.
+        evaluations: how often the pictures were evaluated.
     """
 
     loss: Tensor
     terms: Tensor
-    evaluations: Tensor
+    evaluations: int
 
     @property
     def images(self) -> Tensor:

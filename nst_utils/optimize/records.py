@@ -32,6 +32,11 @@ class Record:
     trouble: list[str] = field(default_factory=list)  # sentences on pictures that could not go on
     finished: bool = False
 
+    @property
+    def made(self) -> int:
+        """How many steps were made; the losses of the last ones may not be known yet."""
+        return sum(made for *_, made in self.levels)
+
     def history_of(self, names: Sequence[str], rows: int) -> Losses:
         """name -> (steps, rows) float64."""
         return {

@@ -10,12 +10,39 @@ import numpy as np
 from torch import Tensor
 
 
+class LateLosses(Mapping[str, Tensor]):
+    """Losses that are read from the device when somebody looks at them."""
+
+    def __init__(self, read: Callable[[], Mapping[str, Tensor]]) -> None:
+        self._read: Callable[[], Mapping[str, Tensor]] | None = read
+        self._losses: Mapping[str, Tensor] = {}
+
+    @property
+    def _known(self) -> Mapping[str, Tensor]:
+        if self._read is not None:
+            self._losses, self._read = self._read(), None  # which holds on to much else
+        return self._losses
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._known))
+
+
 class Step(NamedTuple):
     """What a callback is told after each step."""
 
     number: int  # 1, 2, ...
     images: Tensor  # (B, 3, H, W), a copy, on the device; of full size on coarse levels too
-    losses: dict[str, Tensor]  # as in Result.history, each (B,)
+    # As in Result.history, each (B,). To look at them lets a GPU wait for that moment.
+    losses: Mapping[str, Tensor]
     done: float = 0.0  # how much of the work is done, 0..1; a coarse step is less than a full one
 
 
@@ -35,7 +62,7 @@ class Result:
         start: name -> (B,), the same losses before the first step.
         settings: every setting that was used.
         device: where it ran. seconds: the optimization alone.
-        evaluations: of loss and gradient; of the picture that needed most.
+        evaluations: of loss and gradient; each is one of every picture.
         peak_memory_bytes: of the GPU during the run; on a CPU the most that the process has used
             so far; ``None`` where the system does not tell.
         levels: (height, width, steps) of each level, coarsest first; one for an exact run.

@@ -184,7 +184,11 @@ def _is_tensor(value: object) -> TypeGuard[Tensor]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the machine or of a GPU."""
     # torch raises plain RuntimeErrors, and passes on what C++ and oneDNN call it.
-    words = "allocate memory|out of memory|bad_alloc|could not (create|execute) a primitive$"
+    words = (
+        "allocate memory|out of memory|bad_alloc|could not (create|execute) a primitive$"
+        r"|CU[A-Z]+_(\w+_)?ALLOC(ATION)?_FAILED"  # cuBLAS, cuDNN, cuFFT, cuSOLVER
+        "|was unable to find an engine"  # cuDNN, whose plans all had too little
+    )
     of_torch = isinstance(error, RuntimeError) and re.search(words, str(error))
     return isinstance(error, MemoryError) or bool(of_torch)
 

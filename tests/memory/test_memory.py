@@ -210,6 +210,11 @@ ERRORS = [
     RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"),
     RuntimeError("std::bad_alloc"),
     RuntimeError("could not create a primitive"),  # oneDNN's word for it
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+    RuntimeError("FIND was unable to find an engine to execute this computation"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB)"),
     MemoryError(),
 ]
 
@@ -251,20 +256,31 @@ def test_a_painting_is_cut_too(
     assert capfd.readouterr().err.count("tiles of 350 px") == 1
 
 
-def test_on_a_gpu_first_one_picture_at_a_time(
-    net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch, capfd: Any
+@pytest.mark.parametrize(
+    ("fit", "groups", "said"),
+    [(3, [2, 2, 1], "2 pictures at a time go"), (1, [1] * 5, "one picture at a time goes")],
+)
+def test_on_a_gpu_first_fewer_pictures_at_a_time(
+    fit: int,
+    groups: list[int],
+    said: str,
+    net: Network,
+    content: Tensor,
+    style: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: Any,
 ) -> None:
-    objective = WithinMemory(net, [row(content, style)] * 3)
-    monkeypatch.setattr(objective, "one_by_one", False)
+    objective = WithinMemory(net, [row(content, style)] * 5)
+    monkeypatch.setattr(objective, "at_once", None)
     size = (content.shape[2], content.shape[3])
-    images = torch.cat([nst.noise_image(*size, seed=seed) for seed in range(3)])
+    images = torch.cat([nst.noise_image(*size, seed=seed) for seed in range(5)])
     together = objective.evaluate(images)
-    given = scarce(monkeypatch, lambda _: content.numel(), ERRORS[0])
+    given = scarce(monkeypatch, lambda _: fit * content.numel(), ERRORS[0])
     apart = objective.evaluate(images)
-    assert [number for number, *_ in given] == [1, 1, 1]
+    assert [number for number, *_ in given] == groups
     torch.testing.assert_close(apart.loss, together.loss)
     torch.testing.assert_close(apart.gradient, together.gradient, rtol=1e-3, atol=1e-8)
-    assert "one picture at a time" in capfd.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 def test_in_the_end_the_work_moves_to_the_cpu(

@@ -120,6 +120,39 @@ def test_every_picture_has_its_caption_below(path: Path) -> None:
             assert len(caption) > 20
 
 
+def whole(kind: str, encoded: str) -> bool:
+    """Whether a picture in base64 is read to its last byte, as it was written."""
+    try:
+        data = base64.b64decode(encoded, validate=True)
+        Image.open(io.BytesIO(data)).load()
+    except (ValueError, OSError):  # not base64; or a checksum that fails
+        return False
+    # A JPEG has no checksum, and its decoder guesses what it cannot read.
+    return kind == "image/png" or data.endswith(b"\xff\xd9")
+
+
+@every_notebook
+def test_every_picture_is_whole(path: Path) -> None:
+    for cell in load(path)["cells"]:
+        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+        for bundle in [*shown, *cell.get("attachments", {}).values()]:
+            for kind, encoded in bundle.items():
+                if kind in ("image/jpeg", "image/png"):
+                    assert whole(kind, encoded), (cell["id"], kind)
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/png"])
+def test_a_picture_into_which_text_was_written_is_not_whole(kind: str) -> None:
+    """As happens when words are replaced in all of a notebook's file, its pictures included."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").save(file, kind.removeprefix("image/"))
+    encoded = base64.b64encode(file.getvalue()).decode()
+    assert whole(kind, encoded)
+    middle = len(encoded) // 2
+    for replaced in (0, 3, 4):
+        assert not whole(kind, encoded[:middle] + "1e-4" + encoded[middle + replaced :])
+
+
 @every_notebook
 def test_the_finished_picture_stands_at_the_beginning(path: Path) -> None:
     opening = load(path)["cells"][0]

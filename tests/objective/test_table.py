@@ -64,7 +64,7 @@ def test_any_subset_of_rows_can_be_evaluated(net: Network, rows: list[Row], imag
     objective = Objective(net, rows)
     whole = objective.evaluate(images)
     for subset in ([2], [3, 0], [1, 2, 3]):
-        part = objective.evaluate(images[subset], torch.tensor(subset))
+        part = objective.evaluate(images[subset], subset)
         torch.testing.assert_close(part.loss, whole.loss[subset], rtol=1e-5, atol=0)
         torch.testing.assert_close(part.gradient, whole.gradient[subset], rtol=1e-3, atol=1e-8)
         torch.testing.assert_close(

@@ -176,7 +176,7 @@ def test_masks_blends_and_total_variation(
     assert_same(whole, tiled)
     how = Formulas(tv_power=1)
     table = Objective(net, rows, formulas=how, tile=80)
-    only_one = table.evaluate(images[1:2], torch.tensor([1]))
+    only_one = table.evaluate(images[1:2], [1])
     assert_same(Evaluation(*(each[1:2] for each in whole)), only_one)
 
 

@@ -349,7 +349,7 @@ def test_the_format_of_another_version_is_refused(
 ) -> None:
     again, _ = finished
     monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
-    with pytest.raises(ValueError, match=r"has the format 2, this version of nst_utils reads 3"):
+    with pytest.raises(ValueError, match=r"has the format 3, this version of nst_utils reads 4"):
         again()
 
 

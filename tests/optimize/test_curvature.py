@@ -112,7 +112,7 @@ def test_lbfgs_gets_further_with_it_than_without() -> None:
     """A quadratic whose fine grain bends 400 times as much, from far away."""
     goal = random(7).view(SHAPE)
 
-    def evaluate(images: Tensor, rows: Tensor | None) -> Evaluation:
+    def evaluate(images: Tensor) -> Evaluation:
         difference = (images - goal).flatten(1)
         gradient = bends(difference, 400.0)
         loss = (difference * gradient).sum(1) / 2

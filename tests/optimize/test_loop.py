@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,8 @@ import nst_utils as nst
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Objective
+from nst_utils.optimize import recorded
+from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Result, Step
 
@@ -103,11 +107,11 @@ def test_an_interrupt_within_the_line_search_keeps_a_whole_step(
     original = objective.evaluate
     calls = []
 
-    def interrupted(images: Tensor, rows: Tensor | None = None) -> object:
+    def interrupted(images: Tensor) -> object:
         calls.append(1)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return original(images, rows)
+        return original(images)
 
     monkeypatch.setattr(objective, "evaluate", interrupted)
     result = minimize(objective, start, steps=50, progress=False)
@@ -169,3 +173,37 @@ def test_the_gpu_agrees_with_the_cpu(content: Tensor, style: Tensor) -> None:
     torch.testing.assert_close(cpu, gpu, rtol=0.02, atol=0)
     assert results[1].device.startswith("cuda")
     assert results[1].peak_memory_bytes
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("reweighed", [False, True])
+def test_a_recorded_step_on_the_gpu_is_the_step(
+    reweighed: bool, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty steps, of which eighteen are replayed, against one operation at a time."""
+
+    def turn(step: nst.Step) -> nst.Weighting | None:
+        return nst.Weighting(content_weight=1.0) if reweighed and step.number == 20 else None
+
+    def run() -> tuple[Result, list[bool]]:
+        made: list[LBFGS] = []
+        original = LBFGS.__init__
+
+        def keep(self: LBFGS, *given: Any, **options: Any) -> None:
+            made.append(self)
+            original(self, *given, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LBFGS, "__init__", keep)
+            result = nst.transfer(
+                content, style, steps=34, device="cuda", progress=False, callback=turn
+            )
+        return result, [each._recorded.replayed for each in made]
+
+    replayed, was = run()
+    monkeypatch.setattr(recorded, "BEFORE", 10**9)
+    alone, was_not = run()
+    assert any(was)
+    assert not any(was_not)
+    losses = (each.history["total_loss"] for each in (replayed, alone))
+    torch.testing.assert_close(*losses, rtol=0.02, atol=0)

@@ -1,0 +1,445 @@
+"""What this package does on a GPU: right, how fast, in how much memory; one command, one file.
+
+    python benchmarks/gpu.py --out DIR [--device cuda] [--size 512] [--budget 560] [--stages ...]
+
+For a machine that is had for half an hour and has nothing but Python and torch: the repository is
+copied there and put on the path (``PYTHONPATH=.``). The stages come in the order of their value,
+each in a process of its own with a limit of its own, and ``DIR/gpu.json`` is written anew after
+each, so that whatever happens the figures so far are kept. What could not be measured says why.
+
+    machine    what it is
+    agreement  loss, terms and gradient against float64, in each precision, in tiles, in a batch
+    tests      those of the test suite that need a CUDA device (where pytest is there)
+    speed      a step at half the size, the size and twice the size, of 1, 5 and 16 pictures; the
+               loop that tutorials teach, on the same device
+    picture    a whole transfer of 300 steps, the first one and the next
+    race       how long until the loss that the tutorials' loop has after 300 evaluations; pictures
+    memory     peak against the estimate and the tutorials' loop; what happens where it runs out
+    profile    the busiest operations of a step, and how often it waits
+
+A rehearsal that takes a minute: ``--device cpu --size 64``. Times are medians. ``table`` in place
+of ``--out`` prints a kept file as Markdown: ``python benchmarks/gpu.py table DIR/gpu.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tests")]
+
+if TYPE_CHECKING:  # the parent process leaves the GPU alone
+    import torch
+
+    from nst_utils.objective.table import Objective
+
+STAGES = ("machine", "agreement", "tests", "speed", "picture", "race", "memory", "profile")
+BATCHES = (1, 5, 16)
+PRECISIONS = ("float32", "bfloat16")
+
+
+def machine(device: str, size: int, out: Path) -> dict[str, Any]:
+    import platform
+
+    import torch
+
+    told: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__}
+    if not is_cuda(device):
+        return told | {"name": f"CPU, {torch.get_num_threads()} threads"}
+    properties = torch.cuda.get_device_properties(device)
+    return told | {
+        "name": properties.name,
+        "capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "memory_gib": properties.total_memory / 2**30,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "tf32": {
+            "matmul": torch.backends.cuda.matmul.allow_tf32,
+            "cudnn": torch.backends.cudnn.allow_tf32,
+        },
+    }
+
+
+def agreement(device: str, size: int, out: Path) -> dict[str, Any]:
+    """Relative differences from the reference in float64, on a photograph under noise."""
+    import torch
+    from reference import ReferenceNetwork, ReferenceObjective
+
+    import nst_utils as nst
+    from nst_utils.experiments.style_transfer import STYLE_LAYERS
+    from nst_utils.objective.rows import Row
+
+    size = min(size, 256)  # the reference runs on the CPU
+    content, style = nst.load_image("chenonceau", size), nst.load_image("great-wave", size)
+    image = (content + torch.rand(content.shape, generator=torch.Generator().manual_seed(0))) / 2
+    layers: Any = ({"conv4_2": 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2))
+    expected = ReferenceObjective(ReferenceNetwork(), content, style, *layers, 5e-3, 1.0)
+    exact, losses = expected.evaluate(image), expected.losses(image)
+    row = Row(content, style, *layers, 5e-3, 1.0)
+
+    def differences(precision: str, *, rows: int = 1, tile: int | None = None) -> dict[str, float]:
+        from nst_utils.objective.table import Objective
+
+        net = nst.vgg19(precision=precision).to(device)
+        objective = Objective(net, [row] * rows, tile=tile)
+        found = objective.evaluate(image.repeat(rows, 1, 1, 1).to(device))
+        told = objective.paper_losses(found.terms)
+        return {
+            "loss": relative(found.loss[:1], exact.loss),
+            "gradient": relative(found.gradient[:1], exact.gradient),
+            "worst term": max(relative(told[name][:1], losses[name][None]) for name in losses),
+        }
+
+    told: dict[str, Any] = {each: differences(each) for each in PRECISIONS}
+    told["float32, batch of 3"] = differences("float32", rows=3)
+    told["float32, tiles"] = differences("float32", tile=size // 2)
+    told["30 steps, recorded against not"] = recorded_against_not(device, size)
+    return told
+
+
+def recorded_against_not(device: str, size: int) -> dict[str, float]:
+    """How far the losses of a run lie apart whose steps are replayed, and of one whose are not."""
+    import nst_utils as nst
+    from nst_utils.optimize import recorded
+
+    content, style = pictures(size)
+    options: dict[str, Any] = {"device": device, "steps": 30, "exact": True, "progress": False}
+    options["net"] = nst.vgg19().to(device)
+    losses = [nst.transfer(content, style, **options).history["total_loss"]]
+    before, recorded.BEFORE = recorded.BEFORE, 10**9
+    losses.append(nst.transfer(content, style, **options).history["total_loss"])
+    recorded.BEFORE = before
+    apart = (losses[0] - losses[1]).abs() / losses[1]
+    return {"at step 14": float(apart[13, 0]), "at the end": float(apart[-1, 0])}
+
+
+def tests(device: str, size: int, out: Path) -> dict[str, Any]:
+    import importlib.util
+
+    if not is_cuda(device):
+        return {"skipped": "they need a CUDA device"}
+    if importlib.util.find_spec("pytest") is None:
+        return {"skipped": "pytest is not installed"}
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", str(HERE.parent / "tests")]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
+    (out / "tests.txt").write_text(ran.stdout + ran.stderr)
+    return {"exit code": ran.returncode, "last line": ran.stdout.strip().splitlines()[-1:]}
+
+
+def speed(device: str, size: int, out: Path) -> dict[str, Any]:
+    """Milliseconds of a step, once whatever is chosen and recorded at the start is."""
+    import torch
+
+    from nst_utils.optimize.lbfgs import LBFGS
+    from nst_utils.optimize.recorded import fastest_convolutions
+
+    def step_time(pixels: int, precision: str, rows: int) -> float:
+        """In a function, so that the memory is free before the next ones take it."""
+        table, start = problem(device, pixels, precision, rows)
+        with fastest_convolutions(torch.device(device)):
+            lbfgs = LBFGS(table.evaluate, start, curvature=True)
+            repeat(lbfgs.step, warm)
+            return statistics.median(timed(device, lbfgs.step, steps) for _ in range(blocks))
+
+    warm, blocks, steps = (16, 5, 10) if is_cuda(device) else (2, 3, 1)
+    told: dict[str, Any] = {}
+    for pixels in (size // 2, size, 2 * size):
+        for precision in PRECISIONS:
+            for rows in BATCHES:
+                name = f"{pixels} px, {precision}, {rows}"
+                try:
+                    told[name] = {"ms": 1e3 * step_time(pixels, precision, rows)}
+                except (RuntimeError, MemoryError) as error:
+                    told[name] = {"failed": str(error).splitlines()[0]}
+                if not is_cuda(device):
+                    break  # a processor takes them one by one anyway
+        # With cuDNN's choice of the fastest methods, too.
+        with fastest_convolutions(torch.device(device)):
+            told[f"{pixels} px, tutorials' loop, 1"] = {"ms": 1e3 * plain_step(device, pixels)}
+    return told
+
+
+def picture(device: str, size: int, out: Path) -> dict[str, Any]:
+    """Seconds of a whole transfer as anybody calls it: default settings, and the paper's to the
+    letter."""
+    import nst_utils as nst
+
+    steps = 300 if is_cuda(device) else 6
+    content, style = pictures(size)
+    told: dict[str, Any] = {"steps": steps}
+    for name, exact in (("default", False), ("exact", True)):
+        net = nst.vgg19(padding="zeros") if exact else nst.vgg19()
+        for when in ("first", "second", "third"):
+            options: dict[str, Any] = {"net": net.to(device), "device": device, "exact": exact}
+            result = nst.transfer(content, style, steps=steps, progress=False, **options)
+            told[f"{name}, {when}"] = result.seconds
+        told[f"{name}, loss"] = float(result.history["total_loss"][-1, 0])
+        nst.save_image(result.image, out / f"{name}.jpg")
+    return told
+
+
+def race(device: str, size: int, out: Path) -> dict[str, Any]:
+    """Seconds to the loss at which the tutorials' loop is after so many evaluations."""
+    import speed as contenders
+
+    import nst_utils as nst
+
+    evaluations = 300 if is_cuda(device) else 10
+    times: list[float] = []
+    last: list[torch.Tensor] = []
+
+    def seen(image: torch.Tensor) -> None:
+        wait(device)
+        times.append(time.perf_counter())
+        last[:] = [image]
+
+    contenders.plain(size, evaluations, seen, device)
+    exact = contenders.exact_loss
+    goal = exact(last[0].clamp(0, 1).cpu(), size)
+    theirs = times[-1] - times[0]
+    nst.save_image(last[0].clamp(0, 1).cpu(), out / "tutorials-loop.jpg")
+    told: dict[str, Any] = {"tutorials' loop": {"seconds": theirs, "loss": goal}}
+    content, style = (nst.load_image(name, size=size) for name in contenders.PICTURES)
+    net = nst.vgg19(**contenders.READING).to(device)
+    options: dict[str, Any] = {"net": net, "device": device, "progress": False}
+    options["content_weight"] = contenders.RATIO
+    nst.transfer(content, style, steps=20 if is_cuda(device) else 1, **options)  # loads, chooses
+    for steps in range(evaluations // 10, evaluations + 1, evaluations // 10):
+        result = nst.transfer(content, style, steps=steps, **options)
+        loss = exact(result.image, size)
+        told[f"ours, {steps} steps"] = {"seconds": result.seconds, "loss": loss}
+        if loss <= goal:
+            told["of theirs"] = result.seconds / theirs
+            nst.save_image(result.image, out / "ours-at-their-loss.jpg")
+            break
+    return told
+
+
+def memory(device: str, size: int, out: Path) -> dict[str, Any]:
+    import torch
+
+    import nst_utils as nst
+    from nst_utils.memory.estimate import estimate
+
+    if not is_cuda(device):
+        return {"skipped": "a process's peak on a CPU is measured by benchmarks/memory.py"}
+    told: dict[str, Any] = {}
+    for pixels in (size, 2 * size):
+        for rows in (1, 5):
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            table, start = problem(device, pixels, "float32", rows)
+            nst.minimize(table, start, steps=20, progress=False)
+            peak = torch.cuda.max_memory_allocated() - before
+            said = estimate(table.net, table.rows, tuple(start.shape[2:]))
+            told[f"{pixels} px, {rows}"] = {"peak_gib": peak / 2**30, "of estimate": peak / said}
+            del table, start
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        plain_step(device, pixels)
+        peak = torch.cuda.max_memory_allocated()
+        told[f"{pixels} px, tutorials' loop"] = {"peak_gib": peak / 2**30}
+    _, total = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 4e9 / total))
+    content, style = pictures(2 * size)
+    try:
+        result = nst.transfer(
+            content, style, seed=[0, 1, 2, 3], device=device, steps=15, progress=False
+        )
+        told["4 GB for four of twice the size"] = {
+            "steps": result.steps,
+            "finite": bool(result.image.isfinite().all()),
+            "device": result.device,
+            "trouble": result.trouble or "none",
+        }
+    except (ValueError, MemoryError, RuntimeError) as error:
+        told["4 GB for four of twice the size"] = {"refused": str(error).splitlines()[0]}
+    return told
+
+
+def profile(device: str, size: int, out: Path) -> dict[str, Any]:
+    """The busiest operations of some steps."""
+    import torch
+    from torch.profiler import ProfilerActivity
+
+    from nst_utils.optimize.lbfgs import LBFGS
+    from nst_utils.optimize.recorded import fastest_convolutions
+
+    table, start = problem(device, size, "float32", 1)
+    lbfgs = LBFGS(table.evaluate, start, curvature=True)
+    with fastest_convolutions(torch.device(device)):
+        repeat(lbfgs.step, 20 if is_cuda(device) else 2)
+    steps = 10 if is_cuda(device) else 2
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * is_cuda(device)
+    with torch.profiler.profile(activities=activities) as profiler:
+        repeat(lbfgs.step, steps)
+        wait(device)
+    key = "self_device_time_total" if is_cuda(device) else "self_cpu_time_total"
+    events = sorted(profiler.key_averages(), key=lambda event: -getattr(event, key))
+    waits = [e for e in events if e.key in ("cudaStreamSynchronize", "cudaMemcpyAsync")]
+    return {
+        "recorded": lbfgs._recorded.replayed,
+        "busiest": [
+            {
+                "name": event.key[:100],
+                "a step": event.count / steps,
+                "us a step": getattr(event, key) / steps,
+            }
+            for event in events[:20]
+        ],
+        "waits a step": {event.key: event.count / steps for event in waits},
+    }
+
+
+def is_cuda(device: str) -> bool:
+    return device.split(":")[0] == "cuda"
+
+
+def wait(device: str) -> None:
+    import torch
+
+    if is_cuda(device):
+        torch.cuda.synchronize()
+
+
+def repeat(work: Callable[[], Any], times: int) -> None:
+    for _ in range(times):
+        work()
+
+
+def timed(device: str, work: Callable[[], Any], times: int) -> float:
+    """Seconds of one."""
+    wait(device)
+    begun = time.perf_counter()
+    repeat(work, times)
+    wait(device)
+    return (time.perf_counter() - begun) / times
+
+
+def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+    found, expected = found.detach().cpu().double(), expected.detach().cpu().double()
+    return float((found - expected).norm() / expected.norm())
+
+
+def pictures(size: int) -> list[torch.Tensor]:
+    import nst_utils as nst
+
+    return [nst.load_image(name, size=size) for name in ("chenonceau", "starry-night")]
+
+
+def problem(device: str, size: int, precision: str, rows: int) -> tuple[Objective, torch.Tensor]:
+    """Equation 7 with default settings, and noise to start from."""
+    import torch
+
+    import nst_utils as nst
+    from nst_utils.experiments.defaults import CONTENT_WEIGHT, STYLE_LAYERS
+    from nst_utils.objective.rows import Row
+    from nst_utils.objective.table import Objective
+
+    content, style = pictures(size)
+    layers = dict.fromkeys(STYLE_LAYERS, 0.2)
+    row = Row(content, style, {"conv4_2": 1.0}, layers, CONTENT_WEIGHT, 1.0)
+    noise = [nst.noise_image(*content.shape[2:], seed=seed) for seed in range(rows)]
+    net = nst.vgg19(precision=precision).to(device)
+    return Objective(net, [row] * rows), torch.cat(noise).to(device)
+
+
+def plain_step(device: str, size: int) -> float:
+    """Seconds of an evaluation of the tutorials' loop, with what its optimizer does."""
+    import speed as contenders
+
+    times: list[float] = []
+
+    def seen(_: torch.Tensor) -> None:
+        wait(device)
+        times.append(time.perf_counter())
+
+    contenders.plain(size, 40 if is_cuda(device) else 7, seen, device)
+    half = len(times) // 2
+    return statistics.median(b - a for a, b in zip(times[half:-1], times[half + 1 :], strict=True))
+
+
+def run_stage(stage: str, device: str, size: int, out: Path, limit: float) -> dict[str, Any]:
+    """What a stage found, or why it found nothing."""
+    command = [sys.executable, __file__, "stage", stage, device, str(size), str(out)]
+    begun = time.perf_counter()
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as ran:
+        try:
+            output, errors = ran.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(ran.pid, signal.SIGKILL)  # and what it has started
+            return {"failed": f"not finished within {limit:.0f} s"}
+    if ran.returncode:
+        (out / f"{stage}.txt").write_text(output + errors)
+        last = (errors.strip().splitlines() or ["no word"])[-1]
+        return {"failed": f"exit code {ran.returncode}: {last}"}
+    told: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return told | {"took": time.perf_counter() - begun}
+
+
+def table(kept: dict[str, Any]) -> str:
+    """A kept file as Markdown; a cell for each figure, or why there is none."""
+    name = kept.get("machine", {}).get("name", "unknown")
+    lines = [f"{name}, {kept['size']} px", ""]
+    for stage in STAGES[1:]:
+        lines += [f"| {stage} | |", "|---|---|"]
+        for name, value in kept.get(stage, {"not run": "-"}).items():
+            if name == "busiest":
+                for event in value[:8]:
+                    lines.append(f"| {event['name']} | us a step {event['us a step']:.1f} |")
+                continue
+            shown = value.items() if isinstance(value, dict) else [("", value)]
+            cells = [f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in shown]
+            lines.append(f"| {name} | {', '.join(cells).strip()} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["stage"]:
+        stage, device, size, out = sys.argv[2:]
+        print(json.dumps(globals()[stage](device, int(size), Path(out))))
+        return
+    if sys.argv[1:2] == ["table"]:
+        print(table(json.loads(Path(sys.argv[2]).read_text())))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--budget", type=float, default=560, help="seconds for all stages")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    file, end = args.out / "gpu.json", time.perf_counter() + args.budget
+    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    kept |= {"device": args.device, "size": args.size}
+    for stage in args.stages:
+        left = end - time.perf_counter()
+        kept[stage] = (
+            # One that hangs must not take what the others need.
+            run_stage(stage, args.device, args.size, args.out, min(left, max(60, left / 2)))
+            if left > 5
+            else {"failed": "no time was left"}
+        )
+        told = kept[stage].get("failed") or kept[stage].get("skipped") or "done"
+        print(f"{stage}: {told}, {end - time.perf_counter():.0f} s left", flush=True)
+        file.write_text(json.dumps(kept, indent=1) + "\n")
+    print(table(kept))
+
+
+if __name__ == "__main__":
+    main()

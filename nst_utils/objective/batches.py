@@ -1,0 +1,72 @@
+"""Which pictures go through the network together, and where what comes back belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nst_utils.objective.evaluation import Group, Members, Weights
+
+
+class Batch(NamedTuple):
+    """Pictures that go through the network at once; all tensors are on its device."""
+
+    group: Group
+    members: Members  # which of the group's rows
+    places: Tensor | None  # (n,), of its pictures among those asked for; None for all in order
+    columns: Tensor | None  # (K,), of its terms in the table; None for all in order
+    weights: Weights
+
+
+def batches(
+    groups: Sequence[Group],
+    asked: list[int],
+    weights: Weights,
+    *,
+    at_once: int | None,
+    device: torch.device,
+) -> list[Batch]:
+    """How pictures that stand for the rows ``asked`` are evaluated.
+
+    Args:
+        groups: rows that can go together, for the whole table.
+        weights: of the whole table.
+        at_once: the most that go together; ``None`` for all of a group.
+        device: of the network.
+    """
+    made = []
+    in_table = list(range(weights.layers.shape[1]))
+    for group in groups:
+        places = [i for i, row in enumerate(asked) if row in group.rows]
+        size = at_once or max(1, len(places))
+        for first in range(0, len(places), size):
+            here = places[first : first + size]
+            rows = [asked[i] for i in here]
+            made.append(
+                Batch(
+                    group,
+                    _as_slice([group.rows.index(row) for row in rows]),
+                    None if here == list(range(len(asked))) else _indices(here, device),
+                    None if group.numbers == in_table else _indices(group.numbers, device),
+                    _part(weights, rows, group.numbers, device),
+                )
+            )
+    return made
+
+
+def _as_slice(numbers: list[int]) -> Members:
+    """Numbers that follow each other as a slice, which needs no copy."""
+    first, end = numbers[0], numbers[-1] + 1
+    return slice(first, end) if numbers == list(range(first, end)) else numbers
+
+
+def _indices(numbers: list[int], device: torch.device) -> Tensor:
+    return torch.tensor(numbers, device=device)
+
+
+def _part(weights: Weights, rows: list[int], columns: list[int], device: torch.device) -> Weights:
+    alpha, beta, gamma = (each[rows].to(device) for each in weights[:3])
+    return Weights(alpha, beta, gamma, weights.layers[rows][:, columns].to(device))

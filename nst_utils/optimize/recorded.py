@@ -1,0 +1,98 @@
+"""A step that is recorded once and then replayed by the GPU alone (a CUDA graph)."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import torch
+
+from nst_utils.networks.network import between_layers
+
+# Steps that are made one operation at a time before: until then the optimizer does not yet do all
+# that it will do, and libraries choose their methods.
+BEFORE = 12
+
+# One recording at a time in a process, and on one stream a device: a stream has memory of its own.
+_one_at_a_time = threading.Lock()
+_streams: dict[int, torch.cuda.Stream] = {}
+_impossible: list[bool] = []  # after one that failed, no other is tried
+
+
+class Recorded:
+    """Does work that is the same each time, on the same tensors: called with it, as often as it is
+    to be done.
+
+    On a CUDA device a step is some hundred small operations, and Python takes longer to ask for
+    them than the device to do them; replayed, they follow each other at once. What cannot be
+    recorded is done as everywhere else, one operation at a time.
+
+    The work must read no value from the device, and change its tensors in place. No reference to it
+    is kept, so that the optimizer that calls this is freed as soon as it is not used any more.
+
+    Args:
+        device: where it is done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._left: int | None = BEFORE if device.type == "cuda" else None
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it was recorded."""
+        return self._graph is not None
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        if self._left == 0:
+            self._left = None
+            if not _impossible:
+                self._record(work)
+        if self._graph is None:
+            work()
+            self._left = self._left and self._left - 1
+            return
+        pulse = between_layers.get()
+        if pulse is not None:  # there are no layers to be between
+            pulse()
+        self._graph.replay()
+
+    def _record(self, work: Callable[[], None]) -> None:
+        """The work is not done, only written down; where that fails, nothing has happened."""
+        with _one_at_a_time, torch.cuda.device(self._device):
+            before, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+            stream = _streams.setdefault(torch.cuda.current_device(), torch.cuda.Stream())
+            token = between_layers.set(None)  # a pause would hold the recording open
+            try:
+                # Other threads may go on using the device for something else.
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    work()
+                self._graph = graph
+            except (RuntimeError, MemoryError):
+                _impossible.append(True)
+            finally:
+                between_layers.reset(token)
+                torch.cuda.set_stream(before)  # which torch leaves undone where it failed
+
+
+_choosing: list[bool] = []  # for each that is within, how it was before
+
+
+@contextlib.contextmanager
+def fastest_convolutions(device: torch.device) -> Iterator[None]:
+    """Let cuDNN try its methods for each new size and take the fastest, as long as this lasts."""
+    if device.type != "cuda":
+        yield
+        return
+    with _one_at_a_time:
+        _choosing.append(torch.backends.cudnn.benchmark)
+        torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        with _one_at_a_time:
+            before = _choosing.pop()
+            if not _choosing:
+                torch.backends.cudnn.benchmark = before

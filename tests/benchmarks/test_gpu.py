@@ -1,0 +1,71 @@
+"""benchmarks/gpu.py rehearsed on the CPU, so that no minute of a GPU is lost to a typo."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import nst_utils as nst
+from nst_utils.networks.network import Network
+
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
+
+
+@pytest.fixture(scope="module")
+def gpu() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gpu_benchmark", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module, before = importlib.util.module_from_spec(spec), list(sys.path)
+    spec.loader.exec_module(module)
+    sys.path[:] = [str(FILE.parent), *before]
+    return module
+
+
+@pytest.fixture
+def thin(thin_net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it does not matter what the network sees."""
+    monkeypatch.setattr(nst, "vgg19", lambda **_: thin_net)
+
+
+@pytest.mark.parametrize("stage", ["machine", "tests", "speed", "picture", "memory", "profile"])
+def test_every_stage_gives_what_a_file_can_hold(
+    stage: str, gpu: ModuleType, thin: None, tmp_path: Path
+) -> None:
+    told = getattr(gpu, stage)("cpu", 64, tmp_path)
+    assert told
+    assert json.loads(json.dumps(told)) == told
+    assert "failed" not in json.dumps(told)
+
+
+def test_the_race_and_the_agreement_are_of_the_real_network(
+    gpu: ModuleType, tmp_path: Path
+) -> None:
+    agreement = gpu.agreement("cpu", 64, tmp_path)
+    assert agreement["float32"]["gradient"] < 1e-5
+    race = gpu.race("cpu", 32, tmp_path)
+    assert race["of theirs"] > 0
+    assert (tmp_path / "ours-at-their-loss.jpg").exists()
+
+
+def test_a_stage_that_fails_or_hangs_does_not_take_the_others_with_it(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert "not finished" in gpu.run_stage("machine", "cpu", 32, tmp_path, 0.01)["failed"]
+    found = iter([{"name": "a card", "took": 1.0}, {"failed": "exit code 1: no kernel"}])
+    monkeypatch.setattr(gpu, "run_stage", lambda *_: next(found))
+    stages = ["--stages", "machine", "speed"]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "new"), *stages])
+    gpu.main()
+    kept = json.loads((tmp_path / "new" / "gpu.json").read_text())
+    assert kept["speed"] == {"failed": "exit code 1: no kernel"}
+    shown = capsys.readouterr().out
+    assert "a card" in shown
+    assert "exit code 1: no kernel" in shown
+    assert "not run" in shown
