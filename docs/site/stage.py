@@ -23,7 +23,6 @@ SITE = Path(__file__).resolve().parent
 CHAPTERS = {
     "Course": ["course/README.md", "course/*.ipynb", "course/*.md"],
     "Notebooks": ["notebooks/0*.ipynb"],
-<<<<<<< HEAD
     "Using it": [
         "docs/command-line.md",
         "docs/many-pictures.md",
@@ -32,9 +31,6 @@ CHAPTERS = {
         "docs/class.md",
         "docs/gpu.md",
     ],
-=======
-    "Using it": ["docs/command-line.md", "docs/presets.md", "docs/gpu.md"],
->>>>>>> h20
     "Behind it": [
         *("docs/paper.md", "docs/statistics.md", "docs/promises.md"),
         *("benchmarks/README.md", "data/README.md"),

@@ -278,14 +278,10 @@ def test_where_memory_is_short_tiles_are_proposed_to_sums_alone(
 ) -> None:
     large = torch.zeros(1, 3, 2048, 2048)
     rows = [row(large, painting, name)]
-<<<<<<< HEAD
-    monkeypatch.setattr(estimate, "available", lambda device: 4_100_000_000)
-=======
     size = (2048, 2048)
     whole, tiled = (estimate.estimate(net, rows, size, "adam", tile) for tile in (None, 256))
     assert tiled < whole
     monkeypatch.setattr(estimate, "available", lambda device: (whole + tiled) // 2)
->>>>>>> h20
     with pytest.raises(ValueError, match="use ") as refused:
         estimate.check_fits(net, rows, size, "adam")
     assert ("tile" in str(refused.value)) == (name in SUMS)
