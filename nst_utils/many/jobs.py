@@ -24,6 +24,7 @@ from nst_utils.networks.architectures import (
     check_layers,
     check_reading,
 )
+from nst_utils.objective.formulas import STYLE_STATISTICS
 from nst_utils.optimize.settings import Settings, checked_shares
 from nst_utils.support import checks
 from nst_utils.support.paths import user_path
@@ -32,8 +33,8 @@ from nst_utils.support.quick import is_quick
 # What `nst_utils.transfer` takes, but for what is about one call in one process.
 OF_TRANSFER = (
     *("content_weight", "style_weight", "content_layers", "style_layers", "style_layer_weights"),
-    *("content_reduction", "style_reduction", "tv_weight", "tv_power", "style_blend", "masks"),
-    *("style_masks", "preserve_color", "init", "steps", "smaller_first", "optimizer"),
+    *("content_reduction", "style_reduction", "style_statistics", "tv_weight", "tv_power"),
+    *("style_blend", "masks", "style_masks", "preserve_color", "init", "steps", "smaller_first", "optimizer"),
     *("learning_rate", "tolerance", "exact", "seed", "device", "tile"),
 )
 SETTINGS = (
@@ -197,6 +198,8 @@ def _check(settings: Mapping[str, Any], paintings: int, network: str | None) -> 
                 raise ValueError(f"{name} names layers of {network}: {error}") from None
     for name in ("content_weight", "style_weight", "tv_weight"):
         checks.weight(name, settings[name])
+    statistics = settings.get("style_statistics", STYLE_STATISTICS[0])
+    checks.one_of("style_statistics", statistics, STYLE_STATISTICS)
     if not settings["content_weight"] and not settings["style_weight"]:
         raise ValueError("content_weight and style_weight are both 0; raise one of them")
     names = ("steps", "optimizer", "learning_rate", "tolerance", "exact")
