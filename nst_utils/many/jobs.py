@@ -34,8 +34,8 @@ from nst_utils.support.quick import is_quick
 OF_TRANSFER = (
     *("content_weight", "style_weight", "content_layers", "style_layers", "style_layer_weights"),
     *("content_reduction", "style_reduction", "style_statistics", "tv_weight", "tv_power"),
-    *("style_blend", "masks", "style_masks", "preserve_color", "init", "steps", "smaller_first", "optimizer"),
-    *("learning_rate", "tolerance", "exact", "seed", "device", "tile"),
+    *("style_blend", "masks", "style_masks", "preserve_color", "init", "steps", "smaller_first"),
+    *("optimizer", "learning_rate", "tolerance", "exact", "seed", "device", "tile"),
 )
 SETTINGS = (
     "content",
