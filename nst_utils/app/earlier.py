@@ -37,6 +37,7 @@ class Earlier:
     def __init__(self, show: Callable[[Made], object]) -> None:
         self._show = show
         self._made: list[tuple[Made, widgets.Button, str]] = []
+        self._number = 0  # of the newest
         self._style = widgets.HTML()
         self._row = widgets.HBox()
         self._row.add_class("nst-earlier")
@@ -47,8 +48,7 @@ class Earlier:
     def add(self, made: Made) -> None:
         """Put it first."""
         css = f"nst-made-{next(_numbers)}"
-        number = len(self._made) and self._number + 1
-        self._number = number or 1
+        self._number += 1
         text = f"{self._number}: alpha/beta {made.recipe.ratio:.2g}"
         button = widgets.Button(description=text, tooltip=f"{made.about}, {made.steps} steps")
         button.add_class(css)

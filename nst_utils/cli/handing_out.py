@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nst_utils.support.messages import say, tell
-from nst_utils.support.paths import notebooks, user_path, write_whole
+from nst_utils.support.paths import made, notebooks, user_path, write_whole
 
 
 def notebooks_command(args: Namespace) -> int:
@@ -22,13 +22,7 @@ def notebooks_command(args: Namespace) -> int:
     for copy in copies.values():
         if copy.exists() or copy.is_symlink():
             raise ValueError(f"{copy} is there already; name another folder")
-    try:
-        folder.mkdir(exist_ok=True)
-    except FileNotFoundError:
-        raise ValueError(f"the folder {folder.parent} does not exist; make it first") from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"{folder} cannot be a folder ({reason}); name another") from None
+    made(folder)
     for book, copy in copies.items():
         write_whole(copy, partial(_copy, book))
     tell(f"{folder}  ({len(copies)} notebooks; begin with {next(iter(copies.values())).name})")

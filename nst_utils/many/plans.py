@@ -13,7 +13,7 @@ from typing import Any
 from nst_utils.many.axes import Axis, label, table, values
 from nst_utils.many.jobs import Job, make_job, shown_name
 from nst_utils.support import checks
-from nst_utils.support.paths import user_path
+from nst_utils.support.paths import made, user_path
 
 # What cameras and programs write; a file of another name is no photograph.
 ENDINGS = (
@@ -60,15 +60,7 @@ def refuse_twins(jobs: Sequence[Job]) -> None:
 
 def made_folder(folder: str | Path | None) -> Path:
     """The folder, which is made where it is not there; ``ValueError`` where it cannot be."""
-    path = user_path(folder or "", "folder")
-    try:
-        path.mkdir(exist_ok=True)
-    except FileNotFoundError:
-        raise ValueError(f"the folder {path.parent} does not exist; make it first") from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"{path} cannot be a folder ({reason}); name another") from None
-    return path
+    return made(user_path(folder or "", "folder"))
 
 
 def checked_threads(threads: object) -> int | None:

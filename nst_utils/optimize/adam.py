@@ -61,7 +61,12 @@ class Adam:
     @property
     def broken(self) -> Tensor:
         """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
-        return (self._failures >= GIVE_UP_AFTER) | ~is_finite(self.loss, self._g)
+        return self._given_up | ~is_finite(self.loss, self._g)
+
+    @property
+    def _given_up(self) -> Tensor:
+        """(B,), which rows are not moved any more, whatever comes back."""
+        return self._failures >= GIVE_UP_AFTER
 
     @property
     def diverged(self) -> Tensor:
@@ -100,8 +105,7 @@ class Adam:
         new = self._evaluate(x)
         self.evaluations += 1
         finite = is_finite(new.loss, new.gradient)
-        given_up = self._failures >= GIVE_UP_AFTER
-        good = finite & ~given_up
+        good = finite & ~self._given_up
         first = good & ~usable  # its very first loss
         self._unit = torch.where(_wide(first), _root_mean_square(new.gradient), self._unit)
         self._loss_at_start = torch.where(first, new.loss, self._loss_at_start)

@@ -64,6 +64,19 @@ def studio_notebook() -> Path:
     raise FileNotFoundError("the studio's notebook is missing; install nst_utils again")
 
 
+def made(path: Path) -> Path:
+    """The folder, made where it is not there, but none above it; ``ValueError`` where it cannot
+    be."""
+    try:
+        path.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise ValueError(f"the folder {path.parent} does not exist; make it first") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"{path} cannot be a folder ({reason}); name another") from None
+    return path
+
+
 def user_path(path: str | os.PathLike[str], what: str = "a path") -> Path:
     """``path`` with ``~`` expanded; ``ValueError`` for one that no file can have or be read at."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
