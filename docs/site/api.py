@@ -85,6 +85,14 @@ def _fields(of: griffe.Class) -> list[griffe.Attribute]:
     return [x for x in annotated if x.is_public]
 
 
+def _item(values: str, item: str) -> str:
+    """What the source text of a tuple holds there; "" where only running it would tell."""
+    try:
+        return repr(ast.literal_eval(values)[ast.literal_eval(item)])
+    except (ValueError, SyntaxError, LookupError, TypeError):
+        return ""
+
+
 def _show_values(function: griffe.Object, package: griffe.Module) -> None:
     """``content_weight = 0.005`` tells more than ``content_weight = CONTENT_WEIGHT``."""
     for parameter in getattr(function, "parameters", ()):
@@ -95,7 +103,7 @@ def _show_values(function: griffe.Object, package: griffe.Module) -> None:
         if path.startswith(f"{PACKAGE}."):
             value = str(getattr(package.modules_collection[path], "value", ""))
             if value and item:
-                value = repr(ast.literal_eval(value)[ast.literal_eval(item)])
+                value = _item(value, item)
             if value and len(value) <= LONGEST:
                 parameter.default = value
 

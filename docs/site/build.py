@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +19,16 @@ sys.path.insert(0, str(SITE))
 import api  # noqa: E402
 import check  # noqa: E402
 from sphinx.cmd.build import main as sphinx  # noqa: E402
-from stage import SiteError, Stage  # noqa: E402
+from stage import MADE_OF, SiteError, Stage  # noqa: E402
+
+
+def make_slides(path: Path) -> int:
+    """The lecture beside the pages of the course; its exit code."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, ROOT / "course" / "slides.py", "-o", path]
+    run = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)
+    sys.stderr.buffer.write(run.stderr)
+    return run.returncode
 
 
 def main() -> int:
@@ -32,6 +43,8 @@ def main() -> int:
     except SiteError as error:
         print(f"docs/site: {error}", file=sys.stderr)
         return 1
+    if code := make_slides(source / "_extra" / MADE_OF["course/slides.md"]):
+        return code
     api.write_pages(ROOT, source / "api")
     shutil.rmtree(html, ignore_errors=True)  # pages that are no more would stay
     settings = ["-q", "-W", "--keep-going", "-E", "-c", str(SITE)]

@@ -37,6 +37,8 @@ CHAPTERS = {
     ],
     "Reference": ["docs/architecture.md", "api/index", "docs/site/about.md"],
 }
+# What is no page, because build.py makes something else of it, which stands in its place.
+MADE_OF = {"course/slides.md": "course/slides.html"}
 AS_THEY_ARE = {".html", ".pdf", ".zip"}  # files that the site hands out under the same path
 PICTURES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 LANGUAGES = {".py": "python", ".json": "json", ".toml": "toml", ".yml": "yaml", ".sh": "bash"}
@@ -57,9 +59,8 @@ def pages(root: Path) -> dict[str, list[str]]:
     for chapter, patterns in CHAPTERS.items():
         found: list[str] = []
         for pattern in patterns:
-            # slides.md is no page: slides.py beside it makes something else of it.
-            files = [x for x in sorted(root.glob(pattern)) if not x.with_suffix(".py").is_file()]
-            paths = [x.relative_to(root).as_posix() for x in files]
+            paths = [x.relative_to(root).as_posix() for x in sorted(root.glob(pattern))]
+            paths = [x for x in paths if x not in MADE_OF]
             found += [x for x in paths or [pattern] * pattern.startswith("api/") if x not in found]
         if found:
             chapters[chapter] = found
@@ -105,6 +106,8 @@ class Stage:
             return "index.md"
         if path in self.pages:
             return path
+        if path in MADE_OF and file.is_file():
+            return f"_extra/{MADE_OF[path]}"
         if file.suffix in {".md", ".ipynb"} and file.is_file():  # a page that no chapter has
             self.pages.add(path)
             self.page(path)
@@ -150,6 +153,7 @@ class Stage:
             path = normpath(f"{Path(page).parent}/{target}")
             place = self.place(path, page)
             if place.startswith("_extra/"):  # conf.py has this scheme
+                target = relpath(place.removeprefix("_extra/"), Path(page).parent)
                 return before + "asis:" * before.startswith("]") + target + anchor
             return before + relpath(place, Path(page).parent) + anchor
 
@@ -218,7 +222,5 @@ class Stage:
         for page in sorted(self.pages - {"README.md"}):
             if "." in page:  # the reference comes from elsewhere
                 self.page(page)
-        for file in sorted(self.root.glob("course/*.html")):
-            self.source_page(file.relative_to(self.root).as_posix(), "the course")
         for file in sorted((self.root / "nst_utils").rglob("*.py")):
             self.source_page(file.relative_to(self.root).as_posix(), "the reference")

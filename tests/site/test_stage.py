@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "site"
 sys.path.insert(0, str(FOLDER))
+import api  # noqa: E402
 import stage  # noqa: E402
 
 PICTURE = base64.b64encode(b"a picture").decode()
@@ -124,14 +125,24 @@ def test_links_between_files_become_links_between_pages(kind: str, tmp_path: Pat
         assert (tmp_path / "out" / "docs" / target).is_file()
 
 
-def test_slides_are_handed_out_as_they_are(tmp_path: Path) -> None:
+def test_a_page_that_is_handed_out_as_it_is(tmp_path: Path) -> None:
     files = {"course/README.md": "[x](s.html)", "course/s.html": "<h1>x</h1>"}
     assert laid_out(tmp_path, files, "_extra/course/s.html") == "<h1>x</h1>"
 
 
-def test_what_slides_are_made_of_is_no_page(tmp_path: Path) -> None:
-    files = {"course/README.md": "# Course", "course/s.md": "[[00/cell-04]]", "course/s.py": ""}
+def test_what_slides_are_made_of_is_no_page_but_leads_to_the_slides(tmp_path: Path) -> None:
+    files = {"course/README.md": "[x](slides.md)", "course/slides.md": "[[00/cell-04]]"}
+    assert laid_out(tmp_path, files, "course/README.md") == "[x](asis:slides.html)"
     assert repository(tmp_path, files).chapters["Course"] == ["course/README.md"]
+    elsewhere = {**files, "docs/promises.md": "[x](../course/slides.md#/2)"}
+    page = laid_out(tmp_path, elsewhere, "docs/promises.md")
+    assert page == "[x](asis:../course/slides.html#/2)"
+
+
+def test_every_page_that_is_made_is_made_of_a_file_there_is() -> None:
+    for source, made in stage.MADE_OF.items():
+        assert (ROOT / source).is_file()
+        assert Path(made).suffix in stage.AS_THEY_ARE
 
 
 def test_a_link_to_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -191,14 +202,10 @@ def test_a_picture_without_a_description_is_said(tmp_path: Path) -> None:
         laid_out(tmp_path, files, "notebooks/00_a.ipynb")
 
 
-# The reference; only where the extra `site` is installed.
+# The reference.
 
 
 def test_every_public_name_has_an_entry_in_the_reference(tmp_path: Path) -> None:
-    pytest.importorskip("griffe", reason="the extra 'site' is not installed")
-    pytest.importorskip("sphinx", reason="the extra 'site' is not installed")
-    import api
-
     api.write_pages(ROOT, tmp_path)
     text = "\n".join(x.read_text(encoding="utf-8") for x in tmp_path.glob("*.rst"))
     names = api.public_names(api.read_package(ROOT))
