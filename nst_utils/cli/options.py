@@ -239,7 +239,8 @@ def _add_machine_options(sub: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of the convolutions; auto is the faster one here (float32)",
+        help="of the convolutions; auto is the fastest on the device: bfloat16, float16 on an "
+        "older GPU, or float32 (float32)",
     )
     group.add_argument(
         "--tile", type=whole(1), metavar="PIXELS", help="work in tiles: less memory, more time"
