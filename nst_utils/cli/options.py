@@ -165,6 +165,11 @@ def add_run_options(sub: argparse.ArgumentParser, *, checkpoint: bool = True) ->
             metavar="FILE",
             help="save the run here now and then; the same command goes on from it",
         )
+        group.add_argument(
+            "--deterministic",
+            action="store_true",
+            help="on a GPU, the same picture to the last bit each time; takes longer",
+        )
 
 
 def add_output_options(sub: argparse.ArgumentParser) -> None:
