@@ -16,6 +16,7 @@ from nst_utils.optimize.curvature import Curvature
 from nst_utils.optimize.optimizer import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
 from nst_utils.optimize.pairs import Pairs
 from nst_utils.optimize.recorded import Recorded
+from nst_utils.support.switches import full_products
 
 # So often a step along the estimate is tried shorter; then what was learned is forgotten.
 _TRIALS = 4
@@ -182,6 +183,7 @@ class LBFGS:
         stuck = ((self._x <= low) & (self._g > 0)) | ((self._x >= high) & (self._g < 0))
         return (~stuck).to(self._x.dtype)
 
+    @full_products()  # not in TF32, of whose 10 bits a difference of sums leaves few
     def _direction(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Where to, (B, n), and which rows go straight downhill, (B,), because nothing is known of
         them yet or what is known leads nowhere."""
@@ -201,6 +203,7 @@ class LBFGS:
             return q * self._pairs.scaling[:, None]
         return self._curvature.apply(q, self._pairs.scaling)
 
+    @full_products()
     def _learn(self, s: Tensor, y: Tensor, good: Tensor) -> None:
         """Remember the pairs of the ``good`` rows; one with too little curvature is skipped."""
         curvature, yy = _dot(s, y), _dot(y, y)

@@ -33,14 +33,25 @@ def switched(owner: Any, name: str, value: object) -> Iterator[None]:
                 setattr(owner, name, before)
 
 
+# Of these, not the older switches, reading which raises where somebody has set one of these.
+_BACKENDS: Any = torch.backends
+_FULL = "ieee"
+
+
 @contextlib.contextmanager
 def full_products() -> Iterator[None]:
-    """Products of float32 matrices are computed in float32: on a GPU not in TF32, which keeps 10
-    bits, on a CPU not in bfloat16, whatever ``torch.set_float32_matmul_precision`` says."""
-    backends: Any = torch.backends
-    # Not the older switches: reading those raises where somebody has set one of these.
+    """Products of float32 matrices on an NVIDIA GPU are computed in float32, and not in TF32, which
+    keeps 10 bits, whatever ``torch.set_float32_matmul_precision`` says."""
+    with switched(_BACKENDS.cuda.matmul, "fp32_precision", _FULL):
+        yield
+
+
+@contextlib.contextmanager
+def full_on_processor() -> Iterator[None]:
+    """On a CPU, products and convolutions of float32 are computed in float32, and not in bfloat16,
+    which the same function allows there."""
     with (
-        switched(backends.cuda.matmul, "fp32_precision", "ieee"),
-        switched(backends.mkldnn.matmul, "fp32_precision", "ieee"),
+        switched(_BACKENDS.mkldnn.matmul, "fp32_precision", _FULL),
+        switched(_BACKENDS.mkldnn.conv, "fp32_precision", _FULL),
     ):
         yield

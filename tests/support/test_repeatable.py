@@ -11,13 +11,16 @@ import pytest
 import torch
 from outcome import Outcome
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import nst_utils as nst
 from nst_utils.cli import commands
 from nst_utils.networks.network import Network
+from nst_utils.objective.table import Evaluation
+from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.recorded import fastest_convolutions
 from nst_utils.support import checks, repeatable
-from nst_utils.support.switches import full_products, switched
+from nst_utils.support.switches import full_on_processor, full_products, switched
 
 BACKENDS: Any = torch.backends
 UTILS: Any = torch.utils
@@ -158,13 +161,63 @@ def test_the_command_line_sets_it_for_its_run(
     assert not repeatable.is_asked_for()
 
 
-def test_products_of_matrices_are_full_for_as_long_as_asked() -> None:
-    torch.set_float32_matmul_precision("medium")
+@pytest.mark.parametrize("by_the_older_switch", [True, False])
+def test_products_of_matrices_are_full_for_as_long_as_asked(by_the_older_switch: bool) -> None:
+    try:
+        if by_the_older_switch:
+            torch.set_float32_matmul_precision("medium")
+        else:
+            BACKENDS.cuda.matmul.fp32_precision = "tf32"
+        before = products()
+        with full_products(), full_on_processor():
+            assert products() == ("ieee", "ieee")
+        assert products() == before != ("ieee", "ieee")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def products() -> tuple[str, str]:
+    return BACKENDS.cuda.matmul.fp32_precision, BACKENDS.mkldnn.matmul.fp32_precision
+
+
+class Watch(TorchDispatchMode):
+    """Writes down in what each product of matrices is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[tuple[str, str]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.removeprefix("aten::")
+        if name in ("mm", "bmm", "addmm", "baddbmm", "addbmm", "addmv", "mv", "dot", "vdot"):
+            self.found.add((name, BACKENDS.cuda.matmul.fp32_precision))
+        if name == "linalg_solve_triangular":
+            self.found.add((name, BACKENDS.cuda.matmul.fp32_precision))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("curvature", [False, True])
+def test_l_bfgs_computes_in_full_where_torch_may_use_tf32(curvature: bool) -> None:
+    """Its estimate is made of differences of sums; the loss itself is what somebody has set."""
+
+    def evaluate(images: Tensor) -> Evaluation:
+        x = images.flatten(1)
+        loss = (x.square() * torch.linspace(1, 9, x.shape[1])).sum(1)
+        gradient = 2 * images * torch.linspace(1, 9, x.shape[1]).view(images.shape[1:])
+        asked.append(BACKENDS.cuda.matmul.fp32_precision)
+        return Evaluation(loss, gradient, loss[:, None])
+
+    asked: list[str] = []
+    lbfgs = LBFGS(evaluate, torch.rand(2, 3, 6, 7), curvature=curvature)
+    torch.set_float32_matmul_precision("high")
     try:
         before = state()
-        with full_products():
-            assert BACKENDS.cuda.matmul.fp32_precision == "ieee"
-            assert BACKENDS.mkldnn.matmul.fp32_precision == "ieee"
+        with Watch() as watch:
+            for _ in range(14):
+                lbfgs.step()
         assert state() == before
     finally:
         torch.set_float32_matmul_precision("highest")
+    assert set(asked[1:]) == {"tf32"}
+    assert {name for name, _ in watch.found} >= {"bmm", "baddbmm", "linalg_solve_triangular"}
+    assert {precision for _, precision in watch.found} == {"ieee"}
