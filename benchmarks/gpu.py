@@ -9,6 +9,8 @@ each, so that whatever happens the figures so far are kept. What could not be me
 
     machine    what it is
     agreement  loss, terms and gradient against float64, in each precision, in tiles, in a batch
+    bits       the same run twice and once taken up again, deterministic: whether its bits are the
+               same, and how long it takes beside one that is not
     tests      those of the test suite that need a CUDA device (where pytest is there)
     speed      a step at half the size, the size and twice the size, of 1, 5 and 16 pictures; the
                loop that tutorials teach, on the same device
@@ -43,9 +45,12 @@ if TYPE_CHECKING:  # the parent process leaves the GPU alone
 
     from nst_utils.objective.table import Objective
 
-STAGES = ("machine", "agreement", "tests", "speed", "picture", "race", "memory", "profile")
+STAGES = (
+    *("machine", "agreement", "bits", "tests", "speed", "picture", "race", "memory"),
+    "profile",
+)
 BATCHES = (1, 5, 16)
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def machine(device: str, size: int, out: Path) -> dict[str, Any]:
@@ -53,7 +58,10 @@ def machine(device: str, size: int, out: Path) -> dict[str, Any]:
 
     import torch
 
+    from nst_utils.networks.precision import fastest
+
     told: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__}
+    told["precision=auto"] = fastest(torch.device(device))
     if not is_cuda(device):
         return told | {"name": f"CPU, {torch.get_num_threads()} threads"}
     properties = torch.cuda.get_device_properties(device)
@@ -124,6 +132,55 @@ def recorded_against_not(device: str, size: int) -> dict[str, float]:
     return {"at step 14": float(apart[13, 0]), "at the end": float(apart[-1, 0])}
 
 
+def bits(device: str, size: int, out: Path) -> dict[str, Any]:
+    """Whether runs repeat themselves to the last bit where that is asked for, and what it costs."""
+    import torch
+
+    import nst_utils as nst
+    from nst_utils.optimize import checkpoints
+
+    steps = 60 if is_cuda(device) else 6
+    content, style = pictures(size)
+
+    def run(net: nst.Network, **how: Any) -> nst.Result:
+        options: dict[str, Any] = {"steps": steps, "device": device, "progress": False}
+        return nst.transfer(content, style, net=net, **options, **how)
+
+    def stop(step: nst.Step) -> None:
+        if step.number == steps * 2 // 3:
+            raise KeyboardInterrupt
+
+    def taken_up_again(net: nst.Network) -> nst.Result:
+        file = out / "bits.ckpt"
+        before, checkpoints._SHARE = checkpoints._SHARE, 1e9  # it is saved after every step
+        try:
+            run(net, callback=stop, checkpoint=file)
+            return run(net, checkpoint=file)
+        finally:
+            checkpoints._SHARE = before
+            file.unlink(missing_ok=True)
+
+    told: dict[str, Any] = {"steps": steps}
+    for precision in ("float32", "auto"):
+        # Before the GPU is used: then cuBLAS can still be told. What it is told stays.
+        with nst.deterministic():
+            net = nst.vgg19(precision=precision).to(device)
+            first, second, resumed = run(net), run(net), taken_up_again(net)
+        chance = [run(net) for _ in range(2)]
+        told[f"{precision}, deterministic"] = {
+            "the same bits": torch.equal(first.image, second.image),
+            "the same bits, taken up again": torch.equal(first.image, resumed.image),
+            "after step": resumed.resumed,
+            "seconds": second.seconds,
+        }
+        told[f"{precision}, as it comes"] = {
+            "the same bits": torch.equal(chance[0].image, chance[1].image),
+            "seconds": chance[1].seconds,
+        }
+        told[f"{precision}, network"] = second.settings["network"].split("; ")[-1]
+    return told
+
+
 def tests(device: str, size: int, out: Path) -> dict[str, Any]:
     import importlib.util
 
@@ -154,8 +211,10 @@ def speed(device: str, size: int, out: Path) -> dict[str, Any]:
 
     warm, blocks, steps = (16, 5, 10) if is_cuda(device) else (2, 3, 1)
     told: dict[str, Any] = {}
+    # A processor takes ten times as long in float16.
+    precisions = [x for x in PRECISIONS if is_cuda(device) or x != "float16"]
     for pixels in (size // 2, size, 2 * size):
-        for precision in PRECISIONS:
+        for precision in precisions:
             for rows in BATCHES:
                 name = f"{pixels} px, {precision}, {rows}"
                 try:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
     from nst_utils.plots.figures import plot_history, plot_table, show
     from nst_utils.plots.film import Film
     from nst_utils.plots.style_match import GramPair, compare_styles, plot_grams
+    from nst_utils.support.repeatable import deterministic
     from nst_utils.teaching.checker import check
 
 __version__ = "0.1.0"
@@ -69,6 +70,7 @@ __all__ = [
     "compare_styles",
     "content_loss",
     "content_loss_gradient",
+    "deterministic",
     "gram_matrix",
     "load_alpha",
     "load_image",
@@ -126,6 +128,7 @@ _HOMES = {
     "compare_styles": "nst_utils.plots.style_match",
     "content_loss": "nst_utils.losses",
     "content_loss_gradient": "nst_utils.losses",
+    "deterministic": "nst_utils.support.repeatable",
     "gram_matrix": "nst_utils.losses",
     "load_alpha": "nst_utils.images.masks",
     "load_image": "nst_utils.images.files",

@@ -5,6 +5,7 @@ Loaded when one runs, and after :mod:`nst_utils.cli.early` has looked at it: tor
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import math
@@ -39,6 +40,7 @@ from nst_utils.support import checks
 from nst_utils.support.interrupts import exit_code, held_back
 from nst_utils.support.messages import say, tell
 from nst_utils.support.paths import write_whole
+from nst_utils.support.repeatable import deterministic
 
 _ACCEPTED = inspect.signature(transfer).parameters.keys() - {
     *("content", "style", "progress", "callback")
@@ -60,6 +62,11 @@ def _how(args: Namespace) -> dict[str, Any]:
     return how | ({"callback": NumberedPictures(args.output, every)} if every else {})
 
 
+def _repeated(args: Namespace) -> contextlib.AbstractContextManager[None]:
+    """Where it is asked for, to the last bit."""
+    return deterministic() if args.deterministic else contextlib.nullcontext()
+
+
 def transfer_command(args: Namespace) -> int:
     if args.sheet:
         as_print(args)
@@ -78,7 +85,8 @@ def transfer_command(args: Namespace) -> int:
     how = _how(args)
     if args.sheet:
         settings["tile"] = foretold(args, content, styles[0], how["net"], settings)
-    result = transfer(content, style, **how, **settings)
+    with _repeated(args):
+        result = transfer(content, style, **how, **settings)
     return _finish(args, result, alpha)
 
 
@@ -90,12 +98,16 @@ def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:
 
 def reconstruct_content_command(args: Namespace) -> int:
     image, options = _reconstruction(args)
-    return _finish(args, reconstruct_content(image, args.layers, **options))
+    with _repeated(args):
+        result = reconstruct_content(image, args.layers, **options)
+    return _finish(args, result)
 
 
 def reconstruct_style_command(args: Namespace) -> int:
     image, options = _reconstruction(args)
-    return _finish(args, reconstruct_style(image, args.layer_sets, **options))
+    with _repeated(args):
+        result = reconstruct_style(image, args.layer_sets, **options)
+    return _finish(args, result)
 
 
 def _finish(args: Namespace, result: Result, alpha: Tensor | None = None) -> int:

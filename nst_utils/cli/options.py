@@ -165,6 +165,11 @@ def add_run_options(sub: argparse.ArgumentParser, *, checkpoint: bool = True) ->
             metavar="FILE",
             help="save the run here now and then; the same command goes on from it",
         )
+        group.add_argument(
+            "--deterministic",
+            action="store_true",
+            help="on a GPU, the same picture to the last bit each time; takes longer",
+        )
 
 
 def add_output_options(sub: argparse.ArgumentParser) -> None:
@@ -239,7 +244,8 @@ def _add_machine_options(sub: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of the convolutions; auto is the faster one here (float32)",
+        help="of the convolutions; auto is the fastest on the device: bfloat16, float16 on an "
+        "older GPU, or float32 (float32)",
     )
     group.add_argument(
         "--tile", type=whole(1), metavar="PIXELS", help="work in tiles: less memory, more time"

@@ -5,7 +5,6 @@ What comes out is the same, up to rounding, whichever way it is had.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from nst_utils.objective.rows import Row
 from nst_utils.objective.statistics import add_up
 from nst_utils.objective.table import Evaluation, Objective
 from nst_utils.support import checks
+from nst_utils.support.freeing import give_back
 from nst_utils.support.messages import say
 
 T = TypeVar("T")
@@ -63,10 +63,7 @@ class WithinMemory(Objective):
                 recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
                 if recording or not checks.is_out_of_memory(error):
                     raise
-            # Here, not above: the error would hold on to what was computed so far.
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            give_back()
             say(f"memory ran out; from here on {self._step_down(pictures, side)}")
 
     def _step_down(self, pictures: int, side: int) -> str:

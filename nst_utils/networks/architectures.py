@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from nst_utils.support import checks
 
 POOLINGS = ("avg", "max")
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 # Whose mean activations become 1: those of the network as it was trained, with max pooling, as the
 # authors did before they replaced the pooling; those with the pooling that it has; nobody's.
 NORMALIZATIONS = ("authors", "pooling", "none")

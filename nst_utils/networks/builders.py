@@ -51,10 +51,12 @@ def vgg19(
         padding: what the first convolution sees beyond the picture's edge: ``"nearest"``, the edge
             again, or ``"zeros"``, as the network was trained, which leaves a rim. By default the
             former where it is normalized, for the paper, and the latter where it is as trained.
-        precision: ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
-            ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (Gram
-            matrices, losses and the picture stay float32; see benchmarks/); or ``"auto"``, the
-            faster of the two.
+        precision: of the convolutions; Gram matrices, losses and the picture stay float32.
+            ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
+            ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (see
+            benchmarks/); ``"float16"``, for GPUs that have no fast bfloat16, with gradients scaled
+            into its range, and slow on a CPU; or ``"auto"``, the fastest where the network is, and
+            chosen again where it is moved (see :mod:`nst_utils.networks.precision`).
         preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
 
     Raises:

@@ -12,12 +12,14 @@ rounding. The libraries of GPUs choose such methods themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
+
+from nst_utils.networks.precision import layout
 
 # F(4x4, 3x3) of Lavin & Gray, section 4.3, from the points 0, 1, -1, 2, -2 and infinity. In each
 # dimension these transform the 6 values of a tile, the 3 of a kernel, and give the 4 of the output.
@@ -62,10 +64,15 @@ class ConvReLU(nn.Module):
 
     def __init__(self, kernel: Tensor, bias: Tensor, padding: str = "zeros") -> None:
         super().__init__()
-        self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("kernel", kernel.contiguous(memory_format=layout(kernel.device)))
         self.register_buffer("bias", bias)
         self.padding = padding
         self._transformed: dict[str, Tensor] = {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ConvReLU:
+        super()._apply(fn, recurse)
+        self.kernel = self.kernel.contiguous(memory_format=layout(self.kernel.device))
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the kernels in Winograd's basis, which a copy on a GPU has no use for."""

@@ -8,7 +8,7 @@ with batch normalization, SqueezeNet.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.nn import functional as fn
 from nst_utils.networks.architectures import PADDINGS, POOLINGS, PRECISIONS, check_layers
 from nst_utils.networks.convolutions import ConvReLU, average_pool
 from nst_utils.networks.normalization import normalize
+from nst_utils.networks.precision import DTYPES, Scaling, fastest, layout, told
 from nst_utils.networks.squeezenet import Fire, StridedConvReLU
 from nst_utils.networks.weights import Weights
 from nst_utils.support import checks
@@ -26,6 +27,8 @@ from nst_utils.support.neutral import neutral
 
 # Called after every layer, where set for this thread: it may wait, or end the run by an exception.
 between_layers: ContextVar[Callable[[], None] | None] = ContextVar("between_layers", default=None)
+
+_OF_16_BITS = (torch.float16, torch.bfloat16)
 
 
 class Network(nn.Module):
@@ -37,14 +40,14 @@ class Network(nn.Module):
         mean_activations: if given, the network is normalized with these means (see
             :func:`nst_utils.networks.normalization.normalize`).
         precision: what the convolutions compute in (see
-            :func:`nst_utils.networks.builders.vgg19`); responses are float32.
+            :func:`nst_utils.networks.builders.vgg19`); responses are float32. ``"auto"`` is chosen
+            for the device, and again where the network is moved.
         padding: what the first convolution sees beyond the picture: ``"nearest"``, its edge again,
             or ``"zeros"`` as it was trained. Deeper ones, and those without a border, see zeros.
         means_of: the pooling with which the mean activations were measured, for the description.
 
     Attributes:
         layers: names of all layers, from the picture on.
-        description: one line on where the numbers come from and what was done to them.
     """
 
     mean: Tensor
@@ -61,7 +64,8 @@ class Network(nn.Module):
         means_of: str | None = None,
     ) -> None:
         super().__init__()
-        dtype = _dtype(precision)
+        checks.one_of("precision", precision, PRECISIONS)
+        self._chosen_by_device = precision == "auto"
         self.architecture = weights.architecture
         self.layers = weights.architecture.layers
         self.pooling = checks.one_of("pooling", pooling, POOLINGS)
@@ -69,26 +73,37 @@ class Network(nn.Module):
         self.normalized = mean_activations is not None
         normalized = "normalized" if self.normalized else "not normalized"
         with_means = f" with the means of {means_of} pooling" if means_of else ""
-        self.description = (
+        self._about = (
             f"{weights.description}; {pooling} pooling; {normalized}{with_means}; "
-            f"{padding} around the picture; {str(dtype).removeprefix('torch.')}"
+            f"{padding} around the picture"
         )
         kernels, biases = weights.kernels, weights.biases
+        first = kernels[next(iter(kernels))]
+        dtype = DTYPES[fastest(first.device) if self._chosen_by_device else precision]
         if mean_activations is not None:
             kernels, biases = normalize(kernels, biases, mean_activations)
-        kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
-        biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
-        steps = {layer: _make_layer(layer, kernels, biases) for layer in self.layers}
-        first_step = steps[self.layers[0]]
-        if isinstance(first_step, ConvReLU):
-            first_step.padding = padding
-        self._steps = nn.ModuleDict(steps)
+        steps = self._make_steps(kernels, biases, dtype)
+        # In float32, as far as they are in fewer bits and may come to where others are faster.
+        self._exact = _Shared()
+        if self._chosen_by_device and dtype != torch.float32 and _has_gpu():
+            exact = self._make_steps(kernels, biases, torch.float32)
+            self._exact = _Shared(exact.named_buffers())
+        self._steps = steps
         prep = weights.preprocessing
-        first = weights.kernels[next(iter(weights.kernels))]
         like: dict[str, Any] = {"dtype": torch.float32, "device": first.device}
         self._scale = prep.scale
         self.register_buffer("mean", torch.tensor(prep.mean, **like).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(prep.std, **like).view(1, 3, 1, 1))
+
+    @property
+    def description(self) -> str:
+        """One line on where the numbers come from, what was done to them, and what they are on the
+        device where they are now."""
+        return f"{self._about}; {told(self._dtype, self.mean.device)}"
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self._steps.buffers()).dtype
 
     def forward(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The responses of the named layers, after the ReLU.
@@ -108,13 +123,16 @@ class Network(nn.Module):
         self._check_size(images, self.layers[deepest])
         responses: dict[str, Tensor] = {}
         x = (images.to(self.mean.device) * self._scale - self.mean) / self.std
-        dtype = next(self._steps.buffers()).dtype
-        # Values of one position side by side: what convolutions of many filters work on.
-        x = x.to(dtype, memory_format=torch.channels_last)
+        dtype, scaling = self._dtype, None
+        if dtype == torch.float16 and x.requires_grad and torch.is_grad_enabled():
+            scaling = Scaling()
+            x = scaling.enter(x)
+        else:
+            x = x.to(dtype, memory_format=layout(x.device))
         pulse = between_layers.get()
         for layer in self.layers[: deepest + 1]:
             if layer in self.architecture.pooled:
-                x = self._pool(x)
+                x = self._pool(x if scaling is None else scaling.between(x))
             x = self._steps[layer](x)
             if pulse is not None:
                 pulse()
@@ -122,7 +140,10 @@ class Network(nn.Module):
                 if x.requires_grad and x.device.type == "cpu":
                     x.register_hook(lambda _: pulse())
             if layer in wanted:
-                responses[layer] = x.float() if dtype == torch.bfloat16 else x
+                if scaling is not None:
+                    x, responses[layer] = scaling.branch(x)
+                else:
+                    responses[layer] = x.float() if dtype in _OF_16_BITS else x
         asked = layers if isinstance(layers, (list, tuple)) else wanted
         return {name: responses[layer] for name, layer in zip(asked, wanted, strict=True)}
 
@@ -137,6 +158,33 @@ class Network(nn.Module):
     def modules_by_layer(self) -> dict[str, nn.Module]:
         """layer -> the module that computes its responses; of a compiled network, too."""
         return dict(self._steps.items())
+
+    def _make_steps(
+        self, kernels: dict[str, Tensor], biases: dict[str, Tensor], dtype: torch.dtype
+    ) -> nn.ModuleDict:
+        """The layers, with copies of these numbers."""
+        kernels = {part: kernel.to(dtype, copy=True) for part, kernel in kernels.items()}
+        biases = {part: bias.to(dtype, copy=True) for part, bias in biases.items()}
+        steps = {layer: _make_layer(layer, kernels, biases) for layer in self.layers}
+        first_step = steps[self.layers[0]]
+        if isinstance(first_step, ConvReLU):
+            first_step.padding = self.padding
+        return nn.ModuleDict(steps)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Network:
+        """What torch moves a module with; the numbers are then chosen for where it is."""
+        before = self.mean.device
+        if self._chosen_by_device and self._dtype == torch.float32:
+            self._exact = _Shared(self._steps.named_buffers())
+        super()._apply(fn, recurse)
+        device = self.mean.device
+        if self._chosen_by_device and device != before:
+            dtype = DTYPES[fastest(device)]
+            for name, buffer in list(self._steps.named_buffers()):
+                layer, _, own = name.rpartition(".")
+                exact = self._exact.get(name, buffer)
+                setattr(self._steps.get_submodule(layer), own, exact.to(device, dtype))
+        return self
 
     def _pool(self, x: Tensor) -> Tensor:
         side, overlapping = self.architecture.pool_side, self.architecture.overlapping_pooling
@@ -211,19 +259,12 @@ def on_device(net: Network, device: torch.device) -> Network:
     return copy.deepcopy(net).to(device)
 
 
-def _dtype(precision: str) -> torch.dtype:
-    checks.one_of("precision", precision, PRECISIONS)
-    if precision == "auto":
-        precision = "bfloat16" if has_fast_bfloat16() else "float32"
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+class _Shared(dict[str, Tensor]):
+    """Numbers that copies of a network have in common, because nobody changes them."""
+
+    def __deepcopy__(self, _: object) -> _Shared:
+        return self
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; others emulate it, at a loss.
-
-    With a GPU at hand the answer is no: float32 is fast there.
-    """
-    if torch.cuda.is_available() or torch.backends.mps.is_available():
-        return False
-    able: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+def _has_gpu() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()

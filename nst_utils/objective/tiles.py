@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
 from nst_utils.networks.architectures import Architecture
+from nst_utils.networks.precision import layout
 from nst_utils.support import checks
 
 # The least tile that is worth its halo: with one of 80 px, as conv5_1 needs, it is seen at 5 times
@@ -64,7 +64,7 @@ class Tile(NamedTuple):
         # Not sliced: on the way back each slice would make a copy of the response.
         own = fn.pad(response, (-left, -right, -top, -bottom))
         # In memory as the network's responses are: what follows is made for that.
-        return own.contiguous(memory_format=torch.channels_last)
+        return own.contiguous(memory_format=layout(own.device))
 
 
 def halo(architecture: Architecture, layers: Sequence[str]) -> int:

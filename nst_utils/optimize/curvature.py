@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from nst_utils.optimize.fourier import Fourier
+
 # Brightness and two color axes at right angles, as in opponent color spaces.
 _COLOR_AXES = [
     [3**-0.5, 3**-0.5, 3**-0.5],
@@ -44,6 +46,7 @@ class Curvature:
 
     def __init__(self, images: Tensor) -> None:
         self._shape = images.shape
+        self._fourier = Fourier(images.shape[2:], images)
         rows, channels, height, width = images.shape
         like: dict[str, Any] = {"dtype": images.dtype, "device": images.device}
         vertical = torch.fft.fftfreq(height, **like)[:, None]
@@ -115,14 +118,14 @@ class Curvature:
         bands = bands.clamp(min=limit / 20, max=limit * 50)
         spectrum = self._spectrum(q * places.expand(self._shape).flatten(1))
         spectrum = spectrum * bands[:, :, self._band].view(spectrum.shape)
-        filtered = torch.fft.irfft2(spectrum, s=self._shape[2:], norm="ortho")
+        filtered = self._fourier.irfft2(spectrum)
         filtered = torch.einsum("ac,rahw->rchw", self._axes, filtered)
         return torch.where(ready[:, None], (filtered * places).flatten(1), usual)
 
     def _spectrum(self, values: Tensor) -> Tensor:
         """(B, n) -> (B, color axes, H, W // 2 + 1), complex."""
         on_axes = torch.einsum("ac,rchw->rahw", self._axes, values.view(self._shape))
-        return torch.fft.rfft2(on_axes, norm="ortho")
+        return self._fourier.rfft2(on_axes)
 
     def _places(self) -> Tensor:
         """(B, 1, H, W), the square root of D's effect; its mean is 1."""

@@ -7,7 +7,8 @@ whole step can be recorded once and replayed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +17,17 @@ from nst_utils.optimize.curvature import Curvature
 from nst_utils.optimize.optimizer import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
 from nst_utils.optimize.pairs import Pairs
 from nst_utils.optimize.recorded import Recorded
+from nst_utils.support.checks import is_out_of_memory
+from nst_utils.support.freeing import give_back
+from nst_utils.support.messages import say
+from nst_utils.support.switches import full_products
+
+T = TypeVar("T")
 
 # So often a step along the estimate is tried shorter; then what was learned is forgotten.
 _TRIALS = 4
+# With fewer pairs it is hardly L-BFGS any more; 20 are usual.
+_FEWEST_PAIRS = 2
 # The least decrease that counts, as a part of what the slope promises (Armijo).
 _SUFFICIENT = 1e-4
 _STATE = ("_x", "_g", "loss", "terms", "_failures", "_rejected", "_length", "_restart_step")
@@ -66,13 +75,15 @@ class LBFGS:
         self._bounds, self._first_step = bounds, first_step
         self._x = self._clamp(start.detach().flatten(1).clone())
         rows, size = self._x.shape
-        self._pairs = Pairs(rows, size, history_size, self._x)
         self._curvature = Curvature(start) if curvature else None
         self._length = start.new_ones(rows)  # of the next trial, along the estimate
         self._rejected = torch.zeros(rows, dtype=torch.long, device=start.device)  # in a row
         self._failures = torch.zeros_like(self._rejected)  # evaluations without a finite loss
         self._restart_step = start.new_full((rows,), first_step)
-        first = evaluate(self.images)
+        self._pairs, first = self._within_memory(
+            lambda number: (Pairs(rows, size, number, self._x), evaluate(self.images)),
+            history_size,
+        )
         self.evaluations = 1
         self.loss, self.terms = first.loss.clone(), first.terms.clone()
         self._g = first.gradient.flatten(1).clone()
@@ -127,8 +138,28 @@ class LBFGS:
 
     def step(self) -> None:
         """Move every picture once; a row that finds no better place stays where it is."""
-        self._recorded(self._move)
+
+        def move(number: int) -> None:
+            if number < len(self._pairs):
+                self._recorded = Recorded(self._x.device)
+                self._pairs.begin_anew(number)
+            self._recorded(self._move)
+
+        self._within_memory(move, len(self._pairs))
         self.evaluations += 1
+
+    def _within_memory(self, work: Callable[[int], T], number: int) -> T:
+        """Do the work with so many pairs remembered; with fewer, where memory runs out though the
+        objective has taken what measures it has. There may be too little even for a few."""
+        while True:
+            try:
+                return work(number)
+            except Exception as error:
+                if not is_out_of_memory(error) or number <= _FEWEST_PAIRS:
+                    raise
+            number = max(_FEWEST_PAIRS, number // 2)
+            give_back()
+            say(f"memory ran out; from here on L-BFGS remembers {number} steps of each picture")
 
     def _move(self) -> None:
         usable = is_finite(self.loss, self._g)
@@ -154,12 +185,14 @@ class LBFGS:
         self._adapt(good, lower, steepest, shorter)
         self._failures.copy_(torch.where(finite & ~self._given_up, 0, self._failures + 1))
         here = good[:, None]
-        self._x.copy_(torch.where(here, x, self._x))
-        self._take(
+        x = torch.where(here, x, self._x)
+        taken = (
             torch.where(good, new.loss, self.loss),
             torch.where(here, new.terms, self.terms),
             torch.where(here, g, self._g),
         )
+        self._x.copy_(x)  # from here on, no memory is needed: all of it happens, or nothing
+        self._take(*taken)
 
     @property
     def _given_up(self) -> Tensor:
@@ -182,6 +215,7 @@ class LBFGS:
         stuck = ((self._x <= low) & (self._g > 0)) | ((self._x >= high) & (self._g < 0))
         return (~stuck).to(self._x.dtype)
 
+    @full_products()  # not in TF32, of whose 10 bits a difference of sums leaves few
     def _direction(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Where to, (B, n), and which rows go straight downhill, (B,), because nothing is known of
         them yet or what is known leads nowhere."""
@@ -201,6 +235,7 @@ class LBFGS:
             return q * self._pairs.scaling[:, None]
         return self._curvature.apply(q, self._pairs.scaling)
 
+    @full_products()
     def _learn(self, s: Tensor, y: Tensor, good: Tensor) -> None:
         """Remember the pairs of the ``good`` rows; one with too little curvature is skipped."""
         curvature, yy = _dot(s, y), _dot(y, y)

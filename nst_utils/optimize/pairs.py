@@ -37,6 +37,11 @@ class Pairs:
     """
 
     def __init__(self, rows: int, size: int, number: int, like: Tensor) -> None:
+        self._make(rows, size, number, like)
+        self.scaling = like.new_ones(rows)
+
+    def _make(self, rows: int, size: int, number: int, like: Tensor) -> None:
+        self._size = size
         self._s = like.new_zeros(rows, number, size)
         self._y = like.new_zeros(rows, number, size)
         self._inner = like.new_zeros(rows, number, number)  # s_i y_j, by place
@@ -45,14 +50,22 @@ class Pairs:
         self._rows = torch.arange(rows, device=like.device)
         self._places = torch.arange(number, device=like.device)
         self._identity = torch.eye(number, dtype=like.dtype, device=like.device)
-        self.scaling = like.new_ones(rows)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next directions depend on."""
         return {name: getattr(self, name) for name in _STATE}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from where :meth:`state` was taken."""
+        """Go on from where :meth:`state` was taken. With as few pairs as there; where those are
+        more than there is room for here, with the newest."""
+        number = state["_s"].shape[1]
+        if number < len(self):
+            self.begin_anew(number)
+        elif number > len(self):
+            state = _newest(state, len(self))
         for name in _STATE:
             getattr(self, name).copy_(state[name])
 
@@ -110,9 +123,30 @@ class Pairs:
         self._next.copy_(torch.where(good, (self._next + 1) % m, self._next))
         self._known.copy_(torch.where(good, (self._known + 1).clamp(max=m), self._known))
 
+    def begin_anew(self, number: int) -> None:
+        """Know nothing any more but the scaling, and from now on keep so many pairs."""
+        self._s = self._y = self.scaling.new_zeros(0)  # before memory for others is taken
+        self._make(len(self._rows), self._size, number, self.scaling)
+
     def forget(self, rows: Tensor) -> None:
         """Begin anew in these rows, (B,) bool; their scaling stays."""
         self._known.masked_fill_(rows, 0)
+
+
+def _newest(state: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """The same with so many pairs, which is fewer."""
+    of_each = {name: state[name].clone() for name in ("_next", "_known", "scaling")}
+    m = state["_s"].shape[1]
+    ages = torch.arange(m - number, m, device=of_each["_next"].device)
+    by_age = (of_each["_next"][:, None] + ages) % m  # (B, number), places, the oldest of them first
+    rows = torch.arange(len(by_age), device=by_age.device)[:, None]
+    return of_each | {
+        "_s": state["_s"][rows, by_age],
+        "_y": state["_y"][rows, by_age],
+        "_inner": state["_inner"][rows[:, :, None], by_age[:, :, None], by_age[:, None]],
+        "_next": torch.zeros_like(of_each["_next"]),
+        "_known": of_each["_known"].clamp(max=number),
+    }
 
 
 def _inner_products(vectors: Tensor, other: Tensor) -> Tensor:

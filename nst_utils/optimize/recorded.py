@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import torch
 
 from nst_utils.networks.network import between_layers
+from nst_utils.support.repeatable import is_asked_for
+from nst_utils.support.switches import switched
 
 # Steps that are made one operation at a time before: until then the optimizer does not yet do all
 # that it will do, and libraries choose their methods.
@@ -77,22 +79,12 @@ class Recorded:
                 torch.cuda.set_stream(before)  # which torch leaves undone where it failed
 
 
-_choosing: list[bool] = []  # for each that is within, how it was before
-
-
 @contextlib.contextmanager
 def fastest_convolutions(device: torch.device) -> Iterator[None]:
-    """Let cuDNN try its methods for each new size and take the fastest, as long as this lasts."""
-    if device.type != "cuda":
+    """Let cuDNN try its methods for each new size and take the fastest, as long as this lasts;
+    not where the same bits are wanted each time, because the fastest may be another one."""
+    if device.type != "cuda" or is_asked_for():
         yield
         return
-    with _one_at_a_time:
-        _choosing.append(torch.backends.cudnn.benchmark)
-        torch.backends.cudnn.benchmark = True
-    try:
+    with switched(torch.backends.cudnn, "benchmark", True):
         yield
-    finally:
-        with _one_at_a_time:
-            before = _choosing.pop()
-            if not _choosing:
-                torch.backends.cudnn.benchmark = before

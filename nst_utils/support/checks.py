@@ -199,6 +199,11 @@ def explain(error: BaseException) -> str | None:
         return one_line(error, whole=True)
     if is_out_of_memory(error):
         return "there is not enough memory for this; use a smaller size, for instance size=256"
+    if isinstance(error, RuntimeError) and "not have a deterministic impl" in str(error):
+        return (
+            f"the GPU cannot do this the same way each time ({one_line(error)}); leave "
+            'deterministic out, or, where it is about max_pool, take pooling="avg"'
+        )
     # torch raises these where a device is at fault; NotImplementedError, what Apple's GPUs lack.
     if isinstance(error, (NotImplementedError, *_of_torch("AcceleratorError"))):
         return f'the device could not do this ({one_line(error)}); use the CPU (device="cpu")'

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import torch
 
+from nst_utils.support.switches import full_on_processor
+
 
 @contextlib.contextmanager
 def neutral() -> Iterator[None]:
-    """No inference mode, whose tensors cannot be used outside of it, and no autocast.
+    """No inference mode, whose tensors cannot be used outside of it, no autocast, and on a CPU no
+    fewer bits than the numbers have.
 
     A context, and a decorator for what users call. Defaults of dtype and device are not touched:
     every tensor here is made with its own.
@@ -19,5 +22,6 @@ def neutral() -> Iterator[None]:
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),
         torch.autocast("cuda", enabled=False),
+        full_on_processor(),
     ):
         yield

@@ -34,6 +34,15 @@ def deterministic() -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
 
 
+@contextlib.contextmanager
+def medium_products() -> Iterator[None]:
+    torch.set_float32_matmul_precision("medium")  # bfloat16 on a CPU that has it
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 AMBIENT: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
     "default dtype float64": lambda: default_dtype(torch.float64),
     "default dtype bfloat16": lambda: default_dtype(torch.bfloat16),
@@ -42,6 +51,7 @@ AMBIENT: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
     "no gradients": torch.no_grad,
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "deterministic algorithms": deterministic,
+    "fewer bits in products": medium_products,
     "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
 }
 

@@ -1,0 +1,46 @@
+"""The stage of benchmarks/gpu.py that runs the same twice, rehearsed on the CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nst_utils as nst
+from nst_utils.networks.network import Network
+
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
+
+
+@pytest.mark.parametrize("differ", [False, True])
+def test_it_tells_whether_runs_are_the_same(
+    differ: bool, thin_net: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.spec_from_file_location("gpu_benchmark_bits", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    gpu, before = importlib.util.module_from_spec(spec), list(sys.path)
+    spec.loader.exec_module(gpu)
+    monkeypatch.setattr(sys, "path", before)
+    monkeypatch.setattr(nst, "vgg19", lambda **_: thin_net)
+    if differ:  # as by chance
+        made, count = nst.transfer, iter(range(100))
+
+        def by_chance(*pictures: Any, **options: Any) -> nst.Result:
+            result = made(*pictures, **options)
+            result.image += 1e-6 * next(count)
+            return result
+
+        monkeypatch.setattr(nst, "transfer", by_chance)
+    told = gpu.bits("cpu", 32, tmp_path)
+    assert json.loads(json.dumps(told)) == told
+    for precision in ("float32", "auto"):
+        found = told[f"{precision}, deterministic"]
+        assert found["after step"] == 3
+        assert found["the same bits"] is found["the same bits, taken up again"] is not differ
+        assert told[f"{precision}, as it comes"]["the same bits"] is not differ
+    assert not list(tmp_path.iterdir())
