@@ -14,6 +14,7 @@ from nst_utils.app.limits import Limits
 from nst_utils.app.page import Section, explained, wide
 from nst_utils.app.pictures import PictureChoice, clear, named, uploads
 from nst_utils.app.recipes import (
+    AROUND,
     LEAST_RATIO,
     MAX_FACTOR,
     MAX_RATIO,
@@ -24,11 +25,12 @@ from nst_utils.app.recipes import (
     Recipe,
     allowed,
     of_preset,
+    ratios_around,
     read_png,
 )
+from nst_utils.app.sentences import in_words
 from nst_utils.experiments.presets import PRESETS, preset
 
-AROUND = 2  # powers of ten that alpha/beta can be moved either way
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
 _CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
 _LABEL = {"description_width": "8em"}
@@ -65,6 +67,8 @@ class Controls:
         )
         self._ratio.step = 0.05  # twenty to a factor of ten
         self._ratio.readout_format = ".2g"
+        self.try_ratios = widgets.Button(layout=wide())
+        self.try_ratios.add_class("nst-try-ratios")
         self._factors: dict[str, widgets.FloatSlider] = {}
         self._factor_box = widgets.VBox(layout=wide())
         self._content_layer = self._labeled(widgets.Dropdown, "Content layer", "nst-content-layer")
@@ -107,7 +111,7 @@ class Controls:
         layers = Section(title, "nst-layers", [self._factor_box])
         ends = widgets.HTML("<p><span>painting</span><span>photograph</span></p>")
         ends.add_class("nst-ends")
-        return widgets.VBox([self._ratio, ends, layers.widget])
+        return widgets.VBox([self._ratio, ends, self.try_ratios, layers.widget])
 
     def _explain(self) -> None:
         """What each is for, where the mouse rests on it."""
@@ -115,6 +119,7 @@ class Controls:
             self._preset: "Complete settings by name: the paper's, and those of other projects",
             self._size: "Longest side of the picture; twice the size takes four times as long",
             self._ratio: "More to the right shows more of the photograph",
+            self.try_ratios: "Small pictures of this pair, to choose alpha/beta from",
             self._steps: "How often the picture is improved",
             self._content_layer: "Deep layers hold less of the photograph's detail",
             self._init: "What the picture is before the first step",
@@ -175,6 +180,17 @@ class Controls:
         self._ratio.value = recipe.ratio
         self._ratio.min = max(LEAST_RATIO, min(own - AROUND, now))
         self._ratio.max = min(MAX_RATIO, max(own + AROUND, now))
+        number = in_words(len(ratios_around(recipe.preset)))
+        self.try_ratios.description = f"Try {number} ratios"
+
+    def take_ratio(self, tried: Recipe, ratio: float) -> None:
+        """Move alpha/beta there; ``ValueError`` where it was tried with another preset."""
+        if tried.preset != self._preset.value:
+            raise ValueError(
+                f"it was tried with the preset {tried.preset}; choose that first, or try the "
+                "ratios of this one"
+            )
+        self._ratio.value = ratio
 
     def _fill_layers(self, recipe: Recipe) -> None:
         layers = preset(recipe.preset).style_layers

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
+from math import log10
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,6 +37,7 @@ KEYWORD = "nst_utils recipe"  # of the text in a PNG
 MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
 # The limits of the studio's controls, not of what can be run; of alpha/beta, as powers of 10.
 LEAST_RATIO, MAX_RATIO, MAX_FACTOR = -6, 4, 10
+AROUND = 2  # powers of ten that alpha/beta can be moved either way from the preset's own
 MAX_TV, MAX_STEPS, MAX_STUDIO_SEED = 1e9, 100_000, 2**31
 SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
 
@@ -176,6 +178,18 @@ def of_preset(name: str, **settings: Any) -> Recipe:
         steps=theirs.steps,
     )
     return replace(recipe, **settings)
+
+
+def ratios_around(name: str) -> list[float]:
+    """Nine alpha/beta over the range of the studio's slider, that of the preset in their middle;
+    fewer where its limits come before.
+
+    >>> [f"{ratio:.2g}" for ratio in ratios_around("paper")]
+    ['5e-05', '0.00016', '0.0005', '0.0016', '0.005', '0.016', '0.05', '0.16', '0.5']
+    """
+    own = of_preset(name).ratio
+    ratios = [own * 10 ** (k / 2) if k else own for k in range(-2 * AROUND, 2 * AROUND + 1)]
+    return [ratio for ratio in ratios if LEAST_RATIO <= log10(ratio) <= MAX_RATIO]
 
 
 def allowed(recipe: Recipe) -> Recipe:

@@ -13,14 +13,26 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Protocol
 
 from nst_utils.networks.network import between_layers
 from nst_utils.objective.rows import Weighting
-from nst_utils.optimize.results import Callback, Result, Step
+from nst_utils.optimize.results import Callback, Step
 from nst_utils.support import checks
 
+
+class Ended(Protocol):
+    """What a session asks of what a run returns, as a :class:`Result` has it."""
+
+    @property
+    def interrupted(self) -> bool: ...
+
+    @property
+    def trouble(self) -> str: ...
+
+
 # Hands its argument to ``nst.transfer`` as ``callback``.
-Run = Callable[[Callback], Result]
+Run = Callable[[Callback], Ended]
 
 RUNNING, PAUSED, FINISHED, STOPPED, FAILED = "running", "paused", "finished", "stopped", "failed"
 _RECENT = 12  # steps whose pace is taken
