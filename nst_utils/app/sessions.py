@@ -17,7 +17,7 @@ from typing import Protocol
 
 from nst_utils.networks.network import between_layers
 from nst_utils.objective.rows import Weighting
-from nst_utils.optimize.results import Callback, Step
+from nst_utils.optimize.results import Callback, Result, Step
 from nst_utils.support import checks
 
 
@@ -32,7 +32,7 @@ class Ended(Protocol):
 
 
 # Hands its argument to ``nst.transfer`` as ``callback``.
-Run = Callable[[Callback], Ended]
+Run = Callable[[Callback], Result]
 
 RUNNING, PAUSED, FINISHED, STOPPED, FAILED = "running", "paused", "finished", "stopped", "failed"
 _RECENT = 12  # steps whose pace is taken
@@ -82,7 +82,7 @@ class Session:
 
     def __init__(
         self,
-        run: Run,
+        run: Callable[[Callback], Ended],
         on_step: Callable[[Step], object] = lambda step: None,
         on_change: Callable[[], object] = lambda: None,
     ) -> None:
