@@ -29,6 +29,7 @@ from nst_utils.app.recipes import (
     read_png,
 )
 from nst_utils.app.sentences import in_words
+from nst_utils.app.weights_upload import WeightsUpload
 from nst_utils.experiments.presets import PRESETS, preset
 
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
@@ -61,6 +62,7 @@ class Controls:
         self.content = PictureChoice("Photograph", "nst-content", _CONTENTS, self.pictures, say)
         self.style = PictureChoice("Painting", "nst-style", _STYLES, self.pictures, say)
         self._preset = self._labeled(widgets.Dropdown, "Preset", "nst-preset", options=[*PRESETS])
+        self._weights = WeightsUpload(say)
         self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size", options=[*SIZES])
         self._ratio = self._labeled(
             widgets.FloatLogSlider, "alpha/beta", "nst-ratio", min=LEAST_RATIO, max=MAX_RATIO
@@ -101,7 +103,7 @@ class Controls:
     def _layout(self) -> widgets.Widget:
         parts = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
         more = Section("More settings, and pictures saved before", "nst-more", parts)
-        chosen = [self._preset, self._size, self._steps, more.widget]
+        chosen = [self._preset, self._weights.widget, self._size, self._steps, more.widget]
         box = widgets.VBox([self.content.widget, self.style.widget, *chosen])
         box.add_class("nst-controls")
         return box
@@ -159,6 +161,7 @@ class Controls:
         self._filling = True
         try:
             self._preset.value = recipe.preset
+            self._weights.show(recipe.preset)
             sizes = [size for size in SIZES if size <= (self._limits.size or size)]
             self._size.options = sorted({*sizes, recipe.size})
             self._size.value = recipe.size

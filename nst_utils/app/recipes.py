@@ -18,6 +18,7 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
+from nst_utils.app import own_weights
 from nst_utils.app.limits import Limits
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
@@ -246,6 +247,14 @@ def _check_number(what: str, value: object, least: float, most: float) -> None:
         raise ValueError(f"{what} must be a number from {least:g} to {most:g}, got {value!r}")
 
 
-@lru_cache(maxsize=2)
 def _network(name: str, device: str) -> Network:
-    return preset(name).build_network(precision="auto").to(torch.device(device))
+    return own_weights.network_of(name, device) or _built(name, device)
+
+
+@lru_cache(maxsize=2)
+def _built(name: str, device: str) -> Network:
+    try:
+        return preset(name).build_network(precision="auto").to(torch.device(device))
+    except ValueError as error:  # of a download
+        told = str(error).replace("give its path as weights", "upload it below the preset")
+        raise ValueError(told) from None

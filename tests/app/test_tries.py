@@ -30,7 +30,7 @@ def make(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with studios(thin_net, folder, monkeypatch) as factory:
         yield factory
-    assert not list(temporary.iterdir()), "something of a sheet is left on the disk"
+    assert not list(temporary.glob("nst-*")), "something of a sheet is left on the disk"
     assert not list(folder.iterdir())
 
 
