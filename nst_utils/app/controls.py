@@ -14,6 +14,7 @@ from nst_utils.app.limits import Limits
 from nst_utils.app.page import Section, explained, wide
 from nst_utils.app.pictures import PictureChoice, clear, named, uploads
 from nst_utils.app.recipes import (
+    AROUND,
     LEAST_RATIO,
     MAX_FACTOR,
     MAX_RATIO,
@@ -24,11 +25,13 @@ from nst_utils.app.recipes import (
     Recipe,
     allowed,
     of_preset,
+    ratios_around,
     read_png,
 )
+from nst_utils.app.sentences import in_words
+from nst_utils.app.weights_upload import WeightsUpload
 from nst_utils.experiments.presets import PRESETS, preset
 
-AROUND = 2  # powers of ten that alpha/beta can be moved either way
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
 _CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
 _LABEL = {"description_width": "8em"}
@@ -59,12 +62,15 @@ class Controls:
         self.content = PictureChoice("Photograph", "nst-content", _CONTENTS, self.pictures, say)
         self.style = PictureChoice("Painting", "nst-style", _STYLES, self.pictures, say)
         self._preset = self._labeled(widgets.Dropdown, "Preset", "nst-preset", options=[*PRESETS])
+        self._weights = WeightsUpload(say)
         self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size", options=[*SIZES])
         self._ratio = self._labeled(
             widgets.FloatLogSlider, "alpha/beta", "nst-ratio", min=LEAST_RATIO, max=MAX_RATIO
         )
         self._ratio.step = 0.05  # twenty to a factor of ten
         self._ratio.readout_format = ".2g"
+        self.try_ratios = widgets.Button(layout=wide())
+        self.try_ratios.add_class("nst-try-ratios")
         self._factors: dict[str, widgets.FloatSlider] = {}
         self._factor_box = widgets.VBox(layout=wide())
         self._content_layer = self._labeled(widgets.Dropdown, "Content layer", "nst-content-layer")
@@ -97,7 +103,7 @@ class Controls:
     def _layout(self) -> widgets.Widget:
         parts = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
         more = Section("More settings, and pictures saved before", "nst-more", parts)
-        chosen = [self._preset, self._size, self._steps, more.widget]
+        chosen = [self._preset, self._weights.widget, self._size, self._steps, more.widget]
         box = widgets.VBox([self.content.widget, self.style.widget, *chosen])
         box.add_class("nst-controls")
         return box
@@ -107,7 +113,7 @@ class Controls:
         layers = Section(title, "nst-layers", [self._factor_box])
         ends = widgets.HTML("<p><span>painting</span><span>photograph</span></p>")
         ends.add_class("nst-ends")
-        return widgets.VBox([self._ratio, ends, layers.widget])
+        return widgets.VBox([self._ratio, ends, self.try_ratios, layers.widget])
 
     def _explain(self) -> None:
         """What each is for, where the mouse rests on it."""
@@ -115,6 +121,7 @@ class Controls:
             self._preset: "Complete settings by name: the paper's, and those of other projects",
             self._size: "Longest side of the picture; twice the size takes four times as long",
             self._ratio: "More to the right shows more of the photograph",
+            self.try_ratios: "Small pictures of this pair, to choose alpha/beta from",
             self._steps: "How often the picture is improved",
             self._content_layer: "Deep layers hold less of the photograph's detail",
             self._init: "What the picture is before the first step",
@@ -154,6 +161,7 @@ class Controls:
         self._filling = True
         try:
             self._preset.value = recipe.preset
+            self._weights.show(recipe.preset)
             sizes = [size for size in SIZES if size <= (self._limits.size or size)]
             self._size.options = sorted({*sizes, recipe.size})
             self._size.value = recipe.size
@@ -175,6 +183,17 @@ class Controls:
         self._ratio.value = recipe.ratio
         self._ratio.min = max(LEAST_RATIO, min(own - AROUND, now))
         self._ratio.max = min(MAX_RATIO, max(own + AROUND, now))
+        number = in_words(len(ratios_around(recipe.preset)))
+        self.try_ratios.description = f"Try {number} ratios"
+
+    def take_ratio(self, tried: Recipe, ratio: float) -> None:
+        """Move alpha/beta there; ``ValueError`` where it was tried with another preset."""
+        if tried.preset != self._preset.value:
+            raise ValueError(
+                f"it was tried with the preset {tried.preset}; choose that first, or try the "
+                "ratios of this one"
+            )
+        self._ratio.value = ratio
 
     def _fill_layers(self, recipe: Recipe) -> None:
         layers = preset(recipe.preset).style_layers

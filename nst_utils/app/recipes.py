@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
+from math import log10
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
+from nst_utils.app import own_weights
 from nst_utils.app.limits import Limits
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
@@ -36,6 +38,7 @@ KEYWORD = "nst_utils recipe"  # of the text in a PNG
 MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
 # The limits of the studio's controls, not of what can be run; of alpha/beta, as powers of 10.
 LEAST_RATIO, MAX_RATIO, MAX_FACTOR = -6, 4, 10
+AROUND = 2  # powers of ten that alpha/beta can be moved either way from the preset's own
 MAX_TV, MAX_STEPS, MAX_STUDIO_SEED = 1e9, 100_000, 2**31
 SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
 
@@ -178,6 +181,18 @@ def of_preset(name: str, **settings: Any) -> Recipe:
     return replace(recipe, **settings)
 
 
+def ratios_around(name: str) -> list[float]:
+    """Nine alpha/beta over the range of the studio's slider, that of the preset in their middle;
+    fewer where its limits come before.
+
+    >>> [f"{ratio:.2g}" for ratio in ratios_around("paper")]
+    ['5e-05', '0.00016', '0.0005', '0.0016', '0.005', '0.016', '0.05', '0.16', '0.5']
+    """
+    own = of_preset(name).ratio
+    ratios = [own * 10 ** (k / 2) if k else own for k in range(-2 * AROUND, 2 * AROUND + 1)]
+    return [ratio for ratio in ratios if LEAST_RATIO <= log10(ratio) <= MAX_RATIO]
+
+
 def allowed(recipe: Recipe) -> Recipe:
     """The nearest that this server allows."""
     size, steps = Limits.here().within(recipe.size, recipe.steps)
@@ -232,6 +247,14 @@ def _check_number(what: str, value: object, least: float, most: float) -> None:
         raise ValueError(f"{what} must be a number from {least:g} to {most:g}, got {value!r}")
 
 
-@lru_cache(maxsize=2)
 def _network(name: str, device: str) -> Network:
-    return preset(name).build_network(precision="auto").to(torch.device(device))
+    return own_weights.network_of(name, device) or _built(name, device)
+
+
+@lru_cache(maxsize=2)
+def _built(name: str, device: str) -> Network:
+    try:
+        return preset(name).build_network(precision="auto").to(torch.device(device))
+    except ValueError as error:  # of a download
+        told = str(error).replace("give its path as weights", "upload it below the preset")
+        raise ValueError(told) from None

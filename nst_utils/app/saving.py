@@ -3,13 +3,64 @@
 from __future__ import annotations
 
 import html
+import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from torch import Tensor
+
+from nst_utils.app.layout import button, text
 from nst_utils.app.limits import Limits
 from nst_utils.app.page import data_url
-from nst_utils.app.recipes import Recipe
+from nst_utils.app.recipes import Recipe, write_png
+from nst_utils.app.sentences import counted
+from nst_utils.app.views import Stage
+from nst_utils.plots.film import write_gif
 from nst_utils.support.paths import write_whole
+
+
+class Saves:
+    """The buttons that save the picture and its film, and a line that says where they are.
+
+    Args:
+        made: gives the picture that there is, (1, 3, H, W) or ``None``, and what it was made with.
+        stage: has the film. say: is told where there is nothing to save.
+    """
+
+    def __init__(
+        self,
+        made: Callable[[], tuple[Tensor | None, Recipe]],
+        stage: Stage,
+        say: Callable[[str], None],
+    ) -> None:
+        self._made, self._stage, self._say = made, stage, say
+        self._number = 0
+        self.said = text("nst-saved")
+        self.buttons = [
+            button("Save picture", self._save_picture),
+            button("Save film", self._save_film),
+        ]
+
+    def _save_picture(self) -> None:
+        image, recipe = self._made()
+        if image is None:
+            return self._say("There is no picture yet. Press Start.")
+        buffer = io.BytesIO()
+        write_png(image, recipe, buffer)
+        return self._save(buffer, "png", "The settings are in the file.")
+
+    def _save_film(self) -> None:
+        if not self._stage.frames:
+            return self._say("There is no film yet. Press Start.")
+        buffer = io.BytesIO()
+        write_gif(self._stage.film_pictures, buffer)
+        return self._save(buffer, "gif", f"{counted(len(self._stage.film_pictures), 'picture')}.")
+
+    def _save(self, buffer: io.BytesIO, kind: str, note: str) -> None:
+        self._number += 1
+        _, recipe = self._made()
+        self.said.value = save(recipe, buffer.getvalue(), kind, note, self._number)
 
 
 def save(recipe: Recipe, data: bytes, kind: str, note: str, number: int = 1) -> str:

@@ -27,6 +27,12 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def in_words(number: int) -> str:
+    """``nine``; from ten on as figures."""
+    words = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number] if number < len(words) else str(number)
+
+
 def of_state(session: Session) -> str:
     """What it is doing, or how it ended."""
     number = session.step.number if session.step else 0

@@ -13,11 +13,23 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Protocol
 
 from nst_utils.networks.network import between_layers
 from nst_utils.objective.rows import Weighting
 from nst_utils.optimize.results import Callback, Result, Step
 from nst_utils.support import checks
+
+
+class Ended(Protocol):
+    """What a session asks of what a run returns, as a :class:`Result` has it."""
+
+    @property
+    def interrupted(self) -> bool: ...
+
+    @property
+    def trouble(self) -> str: ...
+
 
 # Hands its argument to ``nst.transfer`` as ``callback``.
 Run = Callable[[Callback], Result]
@@ -70,7 +82,7 @@ class Session:
 
     def __init__(
         self,
-        run: Run,
+        run: Callable[[Callback], Ended],
         on_step: Callable[[Step], object] = lambda step: None,
         on_change: Callable[[], object] = lambda: None,
     ) -> None:

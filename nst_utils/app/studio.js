@@ -33,6 +33,9 @@
       set(button, "aria-expanded", String(button.classList.contains("mod-active")));
       button.removeAttribute("aria-pressed");
     });
+    all(".nst-studio .nst-try", (button) => {
+      if (button.title) set(button, "aria-label", button.title);
+    });
     all(".nst-state .widget-html-content", (node) => set(node, "role", "status"));
     all(".nst-progress", (node) => {
       const bar = node.querySelector(".progress") ?? node;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from dataclasses import replace
 from typing import Any
@@ -13,18 +12,20 @@ from torch import Tensor
 
 from nst_utils.app.controls import Controls
 from nst_utils.app.earlier import Earlier, Made
-from nst_utils.app.layout import button, progress_bar, row, studio_box, text
+from nst_utils.app.layout import progress_bar, row, studio_box, text
 from nst_utils.app.limits import Limits
 from nst_utils.app.page import close_all, close_those_of_this_cell, remember, script
 from nst_utils.app.pair import Pair
 from nst_utils.app.panels import Panels
-from nst_utils.app.recipes import Recipe, allowed, of_preset, write_png
-from nst_utils.app.saving import save
+from nst_utils.app.recipes import Recipe, allowed, of_preset
+from nst_utils.app.saving import Saves
 from nst_utils.app.sentences import ON_COLAB, counted, of_progress, of_state, paragraph
-from nst_utils.app.sessions import PAUSED, RUNNING, Session
+from nst_utils.app.sessions import RUNNING, Session
+from nst_utils.app.tries import Tries
 from nst_utils.app.views import FILM, Stage, Throttle
+from nst_utils.app.work import Work
 from nst_utils.optimize.results import Step
-from nst_utils.plots.film import spread, write_gif
+from nst_utils.plots.film import spread
 from nst_utils.support.checks import device as check_device
 from nst_utils.support.quick import quick_steps
 
@@ -73,35 +74,37 @@ class Studio:
         self._blocking = blocking
         self._film_steps: set[int] = set()
         self._preview = Throttle(rate=5, share=0.1)
-        self._state, self._where, self._saved = map(text, ("nst-state", "nst-where", "nst-saved"))
+        self._state, self._where = map(text, ("nst-state", "nst-where"))
         self._progress = progress_bar()
         self.controls = Controls(recipe, self._say, self._reweigh, self._show_pair)
         self.pair = Pair(self.controls.pictures)
         self.earlier = Earlier(self._show_again)
-        self._saves = 0
+        self.tries = Tries(self._take_ratio, self._on_try)
+        self.controls.try_ratios.on_click(lambda _: self._try_ratios())
         self.stage = Stage()
+        self.saves = Saves(lambda: (self.image, self.recipe), self.stage, self._say)
         self.panels = Panels()
+        self.work = Work(
+            self._start,
+            self._say,
+            [self.controls.try_ratios],
+            run=lambda: self.session,
+            tried=lambda: self.tries.session,
+            blocking=blocking,
+        )
         self.widget = self._layout()
         self._show_pair()
         self._say("Choose a photograph and a painting, then press Start.")
 
     def _layout(self) -> widgets.Widget:
-        self._start_button = start = button("Start", self._start)
-        start.button_style = "primary"
-        self._pause_button, stop = button("Pause", self._pause), button("Stop", self._stop)
-        if self._blocking:
-            for each in (self._pause_button, stop):
-                each.layout.display = "none"
-        picture = button("Save picture", self._save_picture)
-        film = button("Save film", self._save_film)
-        buttons = row([start, self._pause_button, stop, picture, film], "nst-buttons")
+        buttons = row([*self.work.buttons, *self.saves.buttons], "nst-buttons")
         notes = [widgets.HTML(ON_COLAB)] if self._blocking else []
         return studio_box(
             self.controls.widget,
-            [buttons, *notes, self._state, self._progress, self._where, self._saved],
+            [buttons, *notes, self._state, self._progress, self._where, self.saves.said],
             [self.stage.picture, self.pair.widget, self.stage.sliders],
             self.controls.live_widget,
-            [self.earlier.widget, self.panels.widget],
+            [self.tries.widget, self.earlier.widget, self.panels.widget],
         )
 
     def _ipython_display_(self) -> None:
@@ -121,8 +124,8 @@ class Studio:
         return self.session is not None and self.session.is_live
 
     def _start(self) -> None:
-        if self._is_live:
-            return self._say("A run is going on. Stop it first; the picture stays.")
+        if self.work.is_going_on():
+            return None
         pictures = self.controls.pictures
         try:
             recipe = self.controls.recipe
@@ -137,21 +140,30 @@ class Studio:
         self.session.run_here() if self._blocking else self.session.start()
         return None
 
-    def _pause(self) -> None:
-        if self.session is None or not self._is_live:
-            self._say("Nothing is running. Press Start.")
-        elif self.session.state == PAUSED:
-            self.session.resume()
-        else:
-            self._say("Pausing...")
-            self.session.pause()
+    def _try_ratios(self) -> None:
+        """Small pictures of the pair as the controls have it, to choose alpha/beta from."""
+        if self.work.is_going_on():
+            return
+        try:
+            recipe, pictures = self.controls.recipe, self.controls.pictures
+            self.pair.shrink()
+            self.tries.start(recipe, pictures, self.image, self._blocking)
+        except (ValueError, OSError) as error:
+            self._say(f"This cannot be tried: {error}.")
 
-    def _stop(self) -> None:
-        if self.session is None or not self._is_live:
-            self._say("Nothing is running.")
-        else:
-            self._say("Stopping...")
-            self.session.stop()
+    def _on_try(self) -> None:
+        if self.tries.session is not None:
+            self.work.show(self.widget, self.tries.session)
+            self._say(self.tries.sentence)
+
+    def _take_ratio(self, tried: Recipe, ratio: float) -> None:
+        try:
+            self.controls.take_ratio(tried, ratio)
+        except ValueError as error:
+            return self._say(f"Not taken over: {error}.")
+        if self.work.now is None:
+            self._say(f"alpha/beta is {ratio:.2g} now. Start paints with it.")
+        return None
 
     def _reweigh(self) -> None:
         """Bring the controls' weights to the picture that is being painted."""
@@ -184,10 +196,11 @@ class Studio:
         """The first step is made: what was there before can go."""
         recipe = self._running
         self._film_steps = set(spread(quick_steps(recipe.steps), FILM))
-        self._saved.value = ""
+        self.saves.said.value = ""
         self._preview = Throttle(rate=5, share=0.1)
         self._progress.layout.display = None
         self.pair.shrink()
+        self.tries.fold()
         self.stage.begin(f"{recipe.content} in the style of {recipe.style}", self._photo)
         self.panels.begin(recipe, self._painting)
 
@@ -207,13 +220,7 @@ class Studio:
         if session is None:
             return
         number = session.step.number if session.step else 0
-        # Where the notebook is kept busy, a second press would begin another run after this one.
-        self._start_button.disabled = self._blocking and session.is_live
-        self._pause_button.description = "Resume" if session.state == PAUSED else "Pause"
-        if session.is_live:
-            self.widget.add_class("nst-running")
-        else:
-            self.widget.remove_class("nst-running")
+        self.work.show(self.widget, session)
         self._say(of_state(session))
         if session.state != RUNNING and number and self.image is not None:
             self._show(self.image)
@@ -231,7 +238,7 @@ class Studio:
             self._photo = recipe.picture(recipe.content, self.controls.pictures)
         except (ValueError, OSError) as error:
             return self._say(f"This cannot be shown again: {error}.")
-        self.image, self.recipe, self._saved.value = made.image, recipe, ""
+        self.image, self.recipe, self.saves.said.value = made.image, recipe, ""
         self.stage.begin(made.about, self._photo)
         self.stage.show(made.steps, made.image)
         for part in (self._progress, self.panels.widget):  # of another run
@@ -240,29 +247,7 @@ class Studio:
         self._say("Here it is again, and the controls say what it was made with.")
         return None
 
-    def _save_picture(self) -> None:
-        image, recipe = self.image, self.recipe
-        if image is None:
-            return self._say("There is no picture yet. Press Start.")
-        buffer = io.BytesIO()
-        write_png(image, recipe, buffer)
-        self._save(buffer, "png", "The settings are in the file.")
-        return None
-
-    def _save_film(self) -> None:
-        if not self.stage.frames:
-            return self._say("There is no film yet. Press Start.")
-        buffer = io.BytesIO()
-        write_gif(self.stage.film_pictures, buffer)
-        self._save(buffer, "gif", f"{counted(len(self.stage.film_pictures), 'picture')}.")
-        return None
-
-    def _save(self, buffer: io.BytesIO, kind: str, note: str) -> None:
-        self._saves += 1
-        self._saved.value = save(self.recipe, buffer.getvalue(), kind, note, self._saves)
-
     def close(self) -> None:
         """End the run, if one is going on, and take the studio off the page."""
-        if self.session is not None:
-            self.session.stop(wait=10.0)
+        self.work.end(wait=10.0)
         close_all(self.widget)

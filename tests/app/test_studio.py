@@ -176,6 +176,7 @@ def test_an_impossible_start_is_a_sentence_and_the_next_one_works(
     studio = make(preset="squeezenet-tv")
     studio.click("start")
     studio.ends("This did not work: torchvision's weights of squeezenet1_1 could not be fetched")
+    assert "by hand and upload it below the preset" in studio.says
     studio["nst-preset"].value = "paper"
     studio["nst-init"].value = "picture so far"
     studio.click("start")

@@ -272,6 +272,12 @@ def test_a_screen_reader_is_told_what_things_are_and_what_they_say(small_studio:
     assert not page.locator(".nst-studio [title=null]").count()
     names = page.locator(".nst-content input").evaluate_all("all => all.map(one => one.name)")
     assert len({*names}) == 1, "a group is one stop of the Tab key"
+    click(page, ".nst-try-ratios")
+    assert comes_true(page, "document.querySelector('.nst-try:not([disabled])')", DRAW)
+    click(page, ".nst-stop")
+    wait_for(page, ".nst-state", "Stopped; ")
+    page.get_by_role("button", name="take alpha/beta 5e-05").press("Enter")
+    wait_for(page, ".nst-state", "alpha/beta is 5e-05 now")
 
 
 @needs_lab
