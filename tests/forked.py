@@ -83,6 +83,16 @@ class Forked:
         self._process.join()
 
 
+def thin() -> None:
+    """Let a process work with the thin network, where it is not the point."""
+    from thin import thin_vgg19
+
+    from nst_utils.networks import builders
+
+    net = thin_vgg19()
+    builders.NETWORKS["vgg19"] = lambda **_: net
+
+
 def _nst(
     command: Sequence[str], folder: Path, first: Callable[[], object] | None, stderr: Connection
 ) -> None:
