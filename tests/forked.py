@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from nst_utils.cli import parser
 
@@ -90,7 +90,8 @@ def thin() -> None:
     from nst_utils.networks import builders
 
     net = thin_vgg19()
-    builders.NETWORKS["vgg19"] = lambda **_: net
+    build: Any = lambda **_: net  # noqa: E731
+    builders.NETWORKS["vgg19"] = build
 
 
 def _nst(

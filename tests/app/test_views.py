@@ -79,9 +79,7 @@ def test_the_film_of_a_stopped_run_ends_with_the_picture(make: MakeStudio) -> No
     assert np.array_equal(np.asarray(film[-1]), np.asarray(to_pil(image)))
 
 
-def test_every_picture_has_a_description(
-    make: MakeStudio, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_picture_has_a_description(make: MakeStudio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(panels, "plot_html", views.plot_html)
     studio = make()
     studio.paint()
