@@ -23,7 +23,8 @@ from PIL import Image
 from waiting import comes_true, no_thread_is_left
 
 import nst_utils as nst
-from nst_utils.app import recipes
+from nst_utils.app import panels, recipes
+from nst_utils.plots.figures import Drawing
 
 
 def upload(name: str, content: bytes) -> tuple[dict[str, Any], ...]:
@@ -130,13 +131,21 @@ def quiet() -> bool:
     return not any(thread.name == "nst session" for thread in threading.enumerate())
 
 
+def described(figure: Drawing, *_: object) -> str:
+    return f'<img alt="{html.escape(figure.alt)}">'
+
+
 @contextmanager
 def studios(
     net: nst.Network, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Driver]]:
-    """Make studios, in that working folder and on that network, which are closed afterwards."""
+    """Make studios, in that working folder and on that network, which are closed afterwards.
+
+    The curves at a run's end, which take a third of a second, are not drawn but described.
+    """
     monkeypatch.chdir(folder)
     monkeypatch.setattr(recipes, "_network", lambda name, device: net)
+    monkeypatch.setattr(panels, "plot_html", described)
     made: list[Driver] = []
 
     def make(**settings: Any) -> Driver:

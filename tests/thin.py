@@ -14,7 +14,7 @@ from nst_utils.networks.weights import CAFFE, Weights
 DIVISOR = 8
 
 
-def thin_vgg19() -> Network:
+def thin_vgg19(precision: str = "float32") -> Network:
     """For tests of what goes on around the network; normalized as the real one is.
 
     Its kernels are random (He et al. 2015), so its pictures look like nothing.
@@ -35,4 +35,4 @@ def thin_vgg19() -> Network:
     weights = Weights(architecture, kernels, biases, CAFFE, "VGG-19 with few, random filters")
     photograph = nst.load_image("chelsea", size=64)
     means = mean_activations(Network(weights, "max"), [photograph])
-    return Network(weights, "avg", means, padding="nearest", means_of="max")
+    return Network(weights, "avg", means, precision, padding="nearest", means_of="max")

@@ -16,8 +16,10 @@ MakeStudio = Callable[..., Driver]
 
 
 @pytest.fixture
-def make(net: nst.Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStudio]:
-    with studios(net, tmp_path, monkeypatch) as factory:
+def make(
+    thin_net: nst.Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeStudio]:
+    with studios(thin_net, tmp_path, monkeypatch) as factory:
         yield factory
 
 

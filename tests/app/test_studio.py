@@ -27,6 +27,12 @@ MakeStudio = Callable[..., Driver]
 build_network = recipes._network
 
 
+@pytest.fixture(scope="module")
+def net(thin_net: nst.Network) -> nst.Network:
+    """What is tested here goes on around the network."""
+    return thin_net
+
+
 @pytest.fixture
 def make(net: nst.Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeStudio]:
     with studios(net, tmp_path, monkeypatch) as factory:
@@ -82,7 +88,10 @@ def test_a_click_that_cannot_do_anything_says_so(make: MakeStudio) -> None:
     assert "A run is going on. Stop it first" in studio.says
 
 
-def test_weights_that_are_moved_reach_the_run_its_shares_and_the_recipe(make: MakeStudio) -> None:
+def test_weights_that_are_moved_reach_the_run_its_shares_and_the_recipe(
+    make: MakeStudio, real_net: nst.Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "_network", lambda name, device: real_net)
     studio = make()
     studio.begin()
     before = studio.text("nst-shares")

@@ -15,11 +15,17 @@ from studio_driver import Driver, picture_of, studios
 from waiting import comes_true
 
 import nst_utils as nst
-from nst_utils.app import sessions, views
+from nst_utils.app import panels, sessions, views
 from nst_utils.app.views import Throttle
 from nst_utils.images.files import to_pil
 
 MakeStudio = Callable[..., Driver]
+
+
+@pytest.fixture(scope="module")
+def net(thin_net: nst.Network) -> nst.Network:
+    """What is tested here goes on around the network."""
+    return thin_net
 
 
 @pytest.fixture
@@ -73,7 +79,8 @@ def test_the_film_of_a_stopped_run_ends_with_the_picture(make: MakeStudio) -> No
     assert np.array_equal(np.asarray(film[-1]), np.asarray(to_pil(image)))
 
 
-def test_every_picture_has_a_description(make: MakeStudio) -> None:
+def test_every_picture_has_a_description(make: MakeStudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panels, "plot_html", views.plot_html)
     studio = make()
     studio.paint()
     studio["nst-gram-panel"].value = True

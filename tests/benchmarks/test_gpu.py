@@ -38,7 +38,7 @@ def thin(thin_net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_stage_gives_what_a_file_can_hold(
     stage: str, gpu: ModuleType, thin: None, tmp_path: Path
 ) -> None:
-    told = getattr(gpu, stage)("cpu", 64, tmp_path)
+    told = getattr(gpu, stage)("cpu", 48, tmp_path)
     assert told
     assert json.loads(json.dumps(told)) == told
     assert "failed" not in json.dumps(told)
@@ -47,7 +47,7 @@ def test_every_stage_gives_what_a_file_can_hold(
 def test_the_race_and_the_agreement_are_of_the_real_network(
     gpu: ModuleType, tmp_path: Path
 ) -> None:
-    agreement = gpu.agreement("cpu", 64, tmp_path)
+    agreement = gpu.agreement("cpu", 40, tmp_path)
     assert agreement["float32"]["gradient"] < 1e-5
     race = gpu.race("cpu", 32, tmp_path)
     assert race["of theirs"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -26,7 +27,48 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 """
+Light = dict[str, tuple[int, str, str]]
+ASKED, VERSIONS = ["", "-h", "--help"], ["-V", "--version"]
 NST = "from nst_utils.cli.parser import main; sys.exit(main(sys.argv[1:]))"
+
+
+# Each command in a process made from one that has loaded what every command begins with.
+FORKS = f"""
+{WITHOUT}
+import json, os
+from nst_utils.cli.parser import main
+
+commands, folder = json.loads(sys.argv[1]), sys.argv[2]
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+for number, command in enumerate(commands):
+    child = os.fork()
+    if not child:
+        for stream in (1, 2):
+            name = f"{{folder}}/{{number}}-{{stream}}"
+            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), stream)
+        sys.exit(main(command.split()))
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with open(f"{{folder}}/{{number}}-0", "w") as file:
+        file.write(str(code))
+"""
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
+    """Exit code, output and errors of every command that needs nothing heavy."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system cannot fork")
+    folder, commands = tmp_path_factory.mktemp("light"), [*LIGHT, *MISTAKES, *ASKED, *VERSIONS]
+    done = python(FORKS, json.dumps(commands), str(folder))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return {
+        command: (
+            int((folder / f"{number}-0").read_text()),
+            (folder / f"{number}-1").read_text(),
+            (folder / f"{number}-2").read_text(),
+        )
+        for number, command in enumerate(commands)
+    }
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -58,10 +100,10 @@ LIGHT = [f"{command} --help".strip() for command in COMMANDS] + ["--version", "s
 
 
 @pytest.mark.parametrize("command", LIGHT)
-def test_what_only_prints_needs_nothing_heavy(command: str) -> None:
-    done = python(WITHOUT + NST, *command.split())
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout
+def test_what_only_prints_needs_nothing_heavy(command: str, light: Light) -> None:
+    code, out, err = light[command]
+    assert (code, err) == (0, "")
+    assert out
 
 
 # A mistake of each kind that can be seen before the run.
@@ -107,28 +149,33 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("command", MISTAKES)
-def test_a_mistake_needs_nothing_heavy(command: str) -> None:
-    done = python(WITHOUT + NST, *command.split())
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("nst: ")
-    assert done.stderr.count("\n") == 1
+def test_a_mistake_needs_nothing_heavy(command: str, light: Light) -> None:
+    code, out, err = light[command]
+    assert (code, out) == (2, "")
+    assert err.startswith("nst: ")
+    assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["", "-h", "--help"])
-def test_who_asks_for_nothing_is_told_what_there_is(command: str) -> None:
-    done = python(WITHOUT + NST, *command.split())
+def test_a_process_of_its_own_needs_nothing_heavy_either() -> None:
+    done = python(WITHOUT + NST, "presets")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Paints a photograph in the style of a painting" in done.stdout
-    examples = re.findall(r"^  nst (.*?)(?:  .*)?$", done.stdout, flags=re.MULTILINE)
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_who_asks_for_nothing_is_told_what_there_is(command: str, light: Light) -> None:
+    code, out, err = light[command]
+    assert (code, err) == (0, "")
+    assert "Paints a photograph in the style of a painting" in out
+    examples = re.findall(r"^  nst (.*?)(?:  .*)?$", out, flags=re.MULTILINE)
     assert len(examples) == 3
     for example in examples:
         assert build_parser().parse_args(example.split()).run
 
 
-@pytest.mark.parametrize("option", ["-V", "--version"])
-def test_its_version_is_told(option: str) -> None:
-    done = python(WITHOUT + NST, option)
-    assert (done.returncode, done.stdout) == (0, f"nst {nst.__version__}\n")
+@pytest.mark.parametrize("option", VERSIONS)
+def test_its_version_is_told(option: str, light: Light) -> None:
+    assert light[option] == (0, f"nst {nst.__version__}\n", "")
 
 
 def test_the_package_is_imported_without_what_is_not_asked_for() -> None:

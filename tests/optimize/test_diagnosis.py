@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from outcome import Outcome
+from thin import thin_vgg19
 from torch import Tensor
 
 import nst_utils as nst
@@ -43,7 +44,7 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.fixture(scope="module", params=PRECISIONS)
 def sound(request: pytest.FixtureRequest) -> Network:
     """A network that works, in each precision."""
-    return nst.vgg19(precision=request.param)
+    return thin_vgg19(request.param)
 
 
 class _Backwards(torch.autograd.Function):
@@ -151,7 +152,7 @@ def test_a_fault_that_stays_ends_the_run_with_its_layer_and_the_last_good_pictur
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize(("layer", "factor"), [("conv1_1", 1e38), ("conv3_1", 1e30)])
+@pytest.mark.parametrize(("layer", "factor"), [("conv1_1", 1e36), ("conv3_1", 1e30)])
 def test_weights_that_are_too_large_are_a_sentence_at_the_start(
     optimizer: str, layer: str, factor: float, sound: Network, content: Tensor, style: Tensor
 ) -> None:
@@ -197,7 +198,7 @@ def test_a_learning_rate_that_is_too_large_does_not_ruin_the_picture(
     init: str, learning_rate: float, real_net: Network, content: Tensor, style: Tensor
 ) -> None:
     result = transfer(
-        real_net, content, style, optimizer="adam", init=init, learning_rate=learning_rate, steps=25
+        real_net, content, style, optimizer="adam", init=init, learning_rate=learning_rate
     )
     assert result.image.isfinite().all()
     total = result.history["total_loss"]
@@ -251,7 +252,7 @@ def test_an_interrupted_adam_returns_the_best_picture_so_far(
 
 
 def test_a_device_that_fails_midway_leaves_the_last_picture(
-    real_net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
+    net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate, calls = nst.Objective.evaluate, []
 
@@ -263,11 +264,11 @@ def test_a_device_that_fails_midway_leaves_the_last_picture(
 
     seen: list[Tensor] = []
     monkeypatch.setattr(nst.Objective, "evaluate", failing)
-    result = transfer(real_net, content, style, callback=lambda step: seen.append(step.images))
+    result = transfer(net, content, style, callback=lambda step: seen.append(step.images))
     assert "stopped after step 5: the device could not do this (CUDA error" in result.trouble
     assert torch.equal(result.image, seen[-1])
     with pytest.raises(torch.AcceleratorError):
-        transfer(real_net, content, style)
+        transfer(net, content, style)
 
 
 def test_a_bug_is_not_taken_for_trouble(

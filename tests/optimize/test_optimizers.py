@@ -219,15 +219,16 @@ def test_a_row_that_skips_its_newest_pair_goes_on() -> None:
 
 def transfer_objective(net: Network, ratio: float) -> tuple[Objective, Tensor]:
     content, style = nst.load_image("chenonceau", 64), nst.load_image("great-wave", 64)
-    layers = {f"conv{block}_1": 0.25 for block in range(1, 5)}
-    objective = Objective(net, [Row(content, style, {"conv4_2": 1.0}, layers, ratio, 1.0)])
+    layers = {f"conv{block}_1": 1 / 3 for block in range(1, 4)}
+    objective = Objective(net, [Row(content, style, {"conv3_2": 1.0}, layers, ratio, 1.0)])
     return objective, nst.noise_image(*content.shape[2:])
 
 
 def test_lbfgs_needs_no_more_evaluations_than_scipy(real_net: Network) -> None:
     """SciPy's L-BFGS-B as the authors ran it: 20 corrections, pixel bounds, tolerances 0.
 
-    At one ratio; ``benchmarks/optimizers.py --ratio`` compares them at any.
+    At one ratio and in three blocks; ``benchmarks/optimizers.py --ratio`` compares them at any, in
+    all that the paper has.
     """
     objective, start = transfer_objective(real_net, 1e-3)
     theirs: list[float] = []
@@ -238,7 +239,7 @@ def test_lbfgs_needs_no_more_evaluations_than_scipy(real_net: Network) -> None:
         theirs.append(min([loss.item(), *theirs[-1:]]))
         return loss.item(), gradient.double().flatten().numpy()
 
-    budget = 60
+    budget = 50
     scipy.optimize.minimize(
         scipy_function,
         start.double().flatten().numpy(),
@@ -252,7 +253,7 @@ def test_lbfgs_needs_no_more_evaluations_than_scipy(real_net: Network) -> None:
     # higher or lower.
     while lbfgs.loss.item() > 1.05 * theirs[budget - 1]:
         lbfgs.step()
-        # It takes 0.90 of them, with a memory of two pairs 1.05.
+        # It takes 0.88 of them, with a memory of two pairs 1.24.
         assert lbfgs.evaluations <= budget
 
 

@@ -59,10 +59,10 @@ AMBIENT: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
 def everything() -> dict[str, Tensor]:
     """What the public functions give, from a file to a picture."""
     net = nst.vgg19()
-    content, style = nst.load_image("chelsea", 48), nst.load_image("starry-night", (40, 44))
+    content, style = nst.load_image("chelsea", 32), nst.load_image("starry-night", (24, 28))
     half = torch.zeros(1, 1, *content.shape[2:], dtype=torch.float32, device="cpu")
-    half[..., :24] = 1
-    options: dict[str, Any] = {"net": net, "steps": 3, "progress": False, "device": "cpu"} | LAYERS
+    half[..., :16] = 1
+    options: dict[str, Any] = {"net": net, "steps": 2, "progress": False, "device": "cpu"} | LAYERS
     made = {
         "noise": nst.noise_image(20, 30, seed=1),
         "resized": nst.resize(content, (30, 31)),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import Forked
+from forked import Forked, thin
 
 from nst_utils.optimize import checkpoints
 
@@ -23,6 +23,7 @@ KILLS = 20
 def saving_always() -> None:
     """A checkpoint after every step: many of the kills hit one being written."""
     checkpoints._SHARE = 1e9
+    thin()
 
 
 def live(command: list[str], folder: Path, seconds: float | None) -> bool:
@@ -53,7 +54,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_picture(
     """Twenty times with both together; a run that has come to its end is begun anew."""
     files = [tmp_path / name for name in ("out.png", "out.json", "run")]
     command = ["transfer", "chelsea", "china", "-o", "out.png", "--report", "out.json"]
-    command += ["--checkpoint", "run", "--size", "48", "--steps", "30", "--quiet"]
+    command += ["--checkpoint", "run", "--size", "48", "--steps", "20", "--quiet"]
     command += ["--optimizer", optimizer, "--device", "cpu"]
     command += ["--content-layers", "conv2_2", "--style-layers", "conv1_1,conv2_1"]
     with Forked(command, tmp_path, saving_always) as process:
@@ -120,7 +121,7 @@ def test_ctrl_c_while_a_command_loads_what_it_needs_is_a_sentence(
     assert is_the_sentence(err, tmp_path)
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.3, 1.0, 3.0])
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 1.0])
 def test_ctrl_c_at_any_moment_of_the_work_is_a_sentence(seconds: float, tmp_path: Path) -> None:
     files = ("chelsea", "china", "-o", "out.png", "--quiet", "--steps", "100000")
     with Forked(["transfer", *files, "--size", "64"], tmp_path, take_ctrl_c) as process:
