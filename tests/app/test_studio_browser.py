@@ -35,7 +35,7 @@ from PIL import Image
 from nst_utils.app.recipes import read_png
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Error, Page
 
 APP = Path(__file__).resolve().parents[2] / "notebooks" / "app" / "studio.ipynb"
 LONG = "size=64, steps=10000"
@@ -396,6 +396,19 @@ def kernels_of(port: int) -> int:
     return sum("ipykernel_launcher" in each.cmdline() for each in server.children(recursive=True))
 
 
+def reload_at_once(page: Page) -> None:
+    """Load it again; Chromium takes no such order while it puts one page in the place of another."""
+    while True:
+        try:
+            page.reload(wait_until="commit")
+        except Error as error:
+            if "Not attached to an active page" not in error.message:
+                raise
+            page.wait_for_timeout(50)
+        else:
+            return
+
+
 @needs_voila
 def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> None:
     """A run is found again however often its page is loaded; there is one process, for one visitor;
@@ -418,7 +431,7 @@ def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> No
 
         page.on("dialog", leave)
         for _ in range(4):
-            page.reload(wait_until="commit")
+            reload_at_once(page)
         page.reload()
         assert {*asked} == {"beforeunload"}
         page.wait_for_selector(".nst-start", timeout=1000 * START)
