@@ -397,7 +397,7 @@ def kernels_of(port: int) -> int:
 
 
 def reload_at_once(page: Page) -> None:
-    """Load it again; Chromium takes no such order while it puts one page in the place of another."""
+    """Load it again; Chromium refuses while it puts one page in the place of another."""
     while True:
         try:
             page.reload(wait_until="commit")
