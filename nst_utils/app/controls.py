@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
+from nst_utils.app.layout import painting_to_photograph
 from nst_utils.app.limits import Limits
 from nst_utils.app.page import Section, explained, wide
 from nst_utils.app.pictures import PictureChoice, clear, named, uploads
@@ -111,8 +112,7 @@ class Controls:
     def _live_layout(self) -> widgets.Widget:
         title = "Style layers: how much each counts"
         layers = Section(title, "nst-layers", [self._factor_box])
-        ends = widgets.HTML("<p><span>painting</span><span>photograph</span></p>")
-        ends.add_class("nst-ends")
+        ends = painting_to_photograph("nst-ends")
         return widgets.VBox([self._ratio, ends, self.try_ratios, layers.widget])
 
     def _explain(self) -> None:

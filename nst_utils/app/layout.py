@@ -25,6 +25,13 @@ def text(css: str) -> widgets.HTML:
     return made
 
 
+def painting_to_photograph(css: str) -> widgets.HTML:
+    """What small and what large alpha/beta show more of, below their two ends."""
+    ends = widgets.HTML("<p><span>painting</span><span>photograph</span></p>")
+    ends.add_class(css)
+    return ends
+
+
 def progress_bar() -> widgets.FloatProgress:
     """From 0 to 1; not seen until there is some."""
     made = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto", display="none"))

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from PIL import Image
 from torch import Tensor
 
+from nst_utils.app.layout import painting_to_photograph
 from nst_utils.app.page import Section, close_all, data_url, to_jpeg
 from nst_utils.app.recipes import Recipe, of_preset, ratios_around
 from nst_utils.app.sentences import in_words, paragraph
@@ -42,8 +43,7 @@ class Tries:
         self._css, self._empty = "", ""  # a class of this sheet alone; the shape of its pictures
         self._style, self._about, self._sheet = widgets.HTML(), widgets.HTML(), widgets.Box()
         self._sheet.add_class("nst-sheet")
-        ends = widgets.HTML("<p><span>painting</span><span>photograph</span></p>")
-        ends.add_class("nst-sheet-ends")
+        ends = painting_to_photograph("nst-sheet-ends")
         parts = [self._style, self._about, self._sheet, ends]
         self._section = Section("Ratios tried", "nst-tries", parts, True)
         self.widget = self._section.widget

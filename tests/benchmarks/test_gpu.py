@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -10,22 +9,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from benchmark_scripts import script
 
 import nst_utils as nst
 from nst_utils.networks.network import Network
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
-
 
 @pytest.fixture(scope="module")
 def gpu() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu_benchmark", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module, before = importlib.util.module_from_spec(spec), list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = [str(FILE.parent), *before]
-    return module
+    return script("gpu")
 
 
 @pytest.fixture

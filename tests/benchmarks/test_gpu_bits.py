@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_scripts import script
 
 import nst_utils as nst
 from nst_utils.networks.network import Network
-
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
 
 
 @pytest.mark.parametrize("differ", [False, True])
 def test_it_tells_whether_runs_are_the_same(
     differ: bool, thin_net: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = importlib.util.spec_from_file_location("gpu_benchmark_bits", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    gpu, before = importlib.util.module_from_spec(spec), list(sys.path)
-    spec.loader.exec_module(gpu)
-    monkeypatch.setattr(sys, "path", before)
+    gpu = script("gpu")
     monkeypatch.setattr(nst, "vgg19", lambda **_: thin_net)
     if differ:  # as by chance
         made, count = nst.transfer, iter(range(100))

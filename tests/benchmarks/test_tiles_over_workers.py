@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import multiprocessing
 import re
 import threading
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import benchmark_scripts
 import pytest
 import torch
 
 import nst_utils as nst
 from nst_utils.networks.network import Network
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "tiles_over_workers.py"
-
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tiles_over_workers", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_scripts.script("tiles_over_workers")
 
 
 @pytest.fixture
