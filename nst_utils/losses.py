@@ -211,7 +211,7 @@ def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[f
     return (E * torch.as_tensor(layer_weights, dtype=E.dtype, device=E.device)).sum(1)
 
 
-def total_variation(images: Tensor, *, power: int = 2) -> Tensor:
+def total_variation(images: Tensor, *, power: int = 2, reduction: str = "sum") -> Tensor:
     """How rough a picture is: differences of neighbors, down and to the right, in each channel.
 
     sum_ij |x_(i+1)j - x_ij|^p + |x_i(j+1) - x_ij|^p. With p = 1 that is the anisotropic total
@@ -220,15 +220,23 @@ def total_variation(images: Tensor, *, power: int = 2) -> Tensor:
 
     Args:
         images: (B, 3, H, W), 0..1. power: 1 or 2.
+        reduction: ``"sum"``, or ``"mean"`` over the 3 H W values, which weighs as much in a small
+            picture as in a large one, as the means of the responses do (crowsonkb's reading).
 
     Returns:
-        (B,); summed, not divided by anything.
+        (B,), one value for each image.
+
+    Raises:
+        ValueError: the power or the reduction is unknown.
     """
+    if reduction not in ("sum", "mean"):
+        raise ValueError(f"total variation is a 'sum' or a 'mean', not {reduction!r}")
     if power not in (1, 2):
         raise ValueError(f"the power of total variation must be 1 or 2, got {power!r}")
     down = (images[:, :, 1:] - images[:, :, :-1]).abs()
     right = (images[:, :, :, 1:] - images[:, :, :, :-1]).abs()
-    return (down**power).flatten(1).sum(1) + (right**power).flatten(1).sum(1)
+    total = (down**power).flatten(1).sum(1) + (right**power).flatten(1).sum(1)
+    return total / images[0].numel() if reduction == "mean" else total
 
 
 def total_loss(

@@ -259,6 +259,20 @@ def test_total_variation_by_hand() -> None:
     images = torch.stack([picture, picture / 10])[None]
     assert total_variation(images).item() == pytest.approx(62 * 1.01)
     assert total_variation(images, power=1).item() == pytest.approx(14 * 1.1)
+    mean = total_variation(images, power=1, reduction="mean")  # over two channels of four values
+    assert mean.item() == pytest.approx(14 * 1.1 / 8)
+    with pytest.raises(ValueError, match="a 'sum' or a 'mean', not 'average'"):
+        total_variation(images, reduction="average")
+
+
+def test_as_a_mean_total_variation_weighs_the_same_in_every_size_and_batch() -> None:
+    small = torch.rand(2, 3, 6, 8, dtype=torch.float64)
+    large = small.repeat(1, 1, 20, 20)  # the same picture again and again; only seams differ
+    mean, larger = (total_variation(x, reduction="mean") for x in (small, large))
+    torch.testing.assert_close(larger, mean, rtol=0.2, atol=0)
+    assert bool((total_variation(large) > 300 * total_variation(small)).all())
+    alone = torch.cat([total_variation(x[None], reduction="mean") for x in small])
+    torch.testing.assert_close(mean, alone)
 
 
 @given(shapes, st.integers(0, 1000), st.sampled_from([1, 2]))

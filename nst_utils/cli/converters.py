@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
+from nst_utils.optimize.settings import GROWING
 from nst_utils.support import checks
 
 
@@ -62,16 +63,20 @@ def learning_rate(text: str) -> float | dict[int, float]:
     return rates
 
 
-def shares_of_steps(text: str) -> dict[float, int]:
+def shares_of_steps(text: str) -> dict[float, int] | str:
     """Shares of the size with the steps that are made there: ``0.5:200``, ``0.25:50,0.5:100``; or
-    ``none``."""
+    ``growing``, or ``none``."""
     found: dict[float, int] = {}
+    if text == GROWING:
+        return text
     if text == "none":
         return found
     for part in text.split(","):
         share, colon, steps = part.partition(":")
         if not colon:
-            raise ArgumentTypeError(f"must be SHARE:STEPS or SHARE:STEPS,..., got '{text}'")
+            raise ArgumentTypeError(
+                f"must be SHARE:STEPS or SHARE:STEPS,..., {GROWING} or none, got '{text}'"
+            )
         size = weight(share)
         if size in found:
             raise ArgumentTypeError(f"names the share {share} twice; name each once")

@@ -17,6 +17,7 @@ from nst_utils.memory.available import available
 from nst_utils.memory.estimate import estimate
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Row
+from nst_utils.optimize.settings import SmallerFirst, checked_shares
 from nst_utils.support import checks
 from nst_utils.support.messages import say
 
@@ -106,7 +107,7 @@ def seconds(
     net: Network,
     *,
     steps: int,
-    smaller_first: Mapping[float, int] | None,
+    smaller_first: SmallerFirst | None,
     tile: int | None,
     device: str,
 ) -> float:
@@ -116,8 +117,8 @@ def seconds(
     settings: dict[str, Any] = {"net": net, "device": device, "progress": False, "exact": True}
     probe = transfer(small[0], small[1], steps=_PROBE_STEPS, **settings)
     a_pixel = probe.seconds / max(1, probe.evaluations) / (small[0].shape[2] * small[0].shape[3])
-    first = dict(smaller_first or {})
-    levels = [*first.items(), (1.0, steps - sum(first.values()))]
+    first = checked_shares(smaller_first or {}, steps, content.shape[2:])
+    levels = [*first, (1.0, steps - sum(made for _, made in first))]
     total = 0.0
     for share, made in levels:
         pixels = content.shape[2] * content.shape[3] * share**2

@@ -26,6 +26,7 @@ from nst_utils.objective.formulas import (
     CONTENT_REDUCTIONS,
     STYLE_REDUCTIONS,
     STYLE_STATISTICS,
+    TV_REDUCTIONS,
     Formulas,
 )
 from nst_utils.optimize.settings import OPTIMIZERS, Settings
@@ -74,6 +75,12 @@ def add_loss_options(sub: argparse.ArgumentParser) -> None:
         "--tv-power",
         type=whole(1, 2),
         help=f"total variation of differences (1) or of their squares (2) ({Formulas.tv_power})",
+    )
+    group.add_argument(
+        "--tv-reduction",
+        choices=TV_REDUCTIONS,
+        help="total variation as a sum, or as a mean, which weighs the same in every size "
+        f"({Formulas.tv_reduction})",
     )
 
 
@@ -130,7 +137,7 @@ def add_start_options(sub: argparse.ArgumentParser) -> None:
         type=shares_of_steps,
         metavar="SHARE:STEPS[,...]",
         help="how many of the steps are made at which share of the size, which is enlarged then: "
-        "0.5:200, or none",
+        "0.5:200; growing, by the square root of 2; or none",
     )
 
 

@@ -20,8 +20,9 @@ _LISTS = (
 _NUMBERS = ("content_weight", "style_weight", "tv_weight")
 _WHOLE = ("size", "style_size", "tv_power", "steps", "seed", "tile")
 _NAMES = (
-    *("preset", "content_reduction", "style_reduction", "style_statistics", "preserve_color"),
-    *("init", "optimizer", "network", "weights", "pooling", "normalized", "padding", "precision"),
+    *("preset", "content_reduction", "style_reduction", "style_statistics", "tv_reduction"),
+    *("preserve_color", "init", "optimizer", "network", "weights", "pooling", "normalized"),
+    *("padding", "precision"),
 )
 _RANGE = re.compile(r"(.+?)\.\.(.+?)(?::(\d+))?")
 _MOST = 10_000  # values of a range

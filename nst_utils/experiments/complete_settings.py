@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from nst_utils.networks.architectures import ARCHITECTURES, usual_padding
-from nst_utils.optimize.settings import Settings
+from nst_utils.objective.formulas import Formulas
+from nst_utils.optimize.settings import Settings, SmallerFirst
 from nst_utils.support import checks
 
 if TYPE_CHECKING:  # settings alone are read without torch
@@ -20,9 +21,12 @@ if TYPE_CHECKING:  # settings alone are read without torch
 OF_NETWORK = ("weights", "pooling", "normalized", "padding", "precision")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Settings of a network's builder and of :func:`nst_utils.transfer`, and one line on them."""
+    """Settings of a network's builder and of :func:`nst_utils.transfer`, and one line on them.
+
+    What few say has the paper's value: Gram matrices, no total variation.
+    """
 
     summary: str
     network: str
@@ -38,14 +42,16 @@ class Preset:
     style_weight: float
     content_reduction: str
     style_reduction: str
-    tv_weight: float
-    tv_power: int
+    style_statistics: str = "gram"
+    tv_weight: float = 0.0
+    tv_power: int = Formulas.tv_power
+    tv_reduction: str = Formulas.tv_reduction
     init: str
     optimizer: str
     learning_rate: float | Mapping[int, float]
     exact: bool
     steps: int
-    smaller_first: Mapping[float, int] | None
+    smaller_first: SmallerFirst | None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -79,9 +85,12 @@ class Preset:
             settings["style_layer_weights"] = None
         if overrides.get("optimizer", self.optimizer) != self.optimizer:  # so does the rate
             settings["learning_rate"], settings["exact"] = Settings.learning_rate, Settings.exact
-        if self.smaller_first and "steps" in overrides:
-            settings["smaller_first"] = self._smaller_first_of(
-                checks.count("steps", overrides["steps"])
+        weight = overrides.get("tv_weight", self.tv_weight)
+        if isinstance(weight, (int, float)) and not weight:  # nothing reads these
+            settings |= {"tv_power": Formulas.tv_power, "tv_reduction": Formulas.tv_reduction}
+        if isinstance(self.smaller_first, Mapping) and "steps" in overrides:
+            settings["smaller_first"] = self._part_of(
+                self.smaller_first, checks.count("steps", overrides["steps"])
             )
         return settings | {k: v for k, v in overrides.items() if k not in others}
 
@@ -115,11 +124,11 @@ class Preset:
             net = self.build_network(**overrides)
         return transfer(content, style, net=net, **self.transfer_settings(**overrides))
 
-    def _smaller_first_of(self, steps: int) -> dict[float, int] | None:
+    def _part_of(self, whole: Mapping[float, int], steps: int) -> dict[float, int] | None:
         """As it is where there are more steps, the same part of fewer; ``None`` where those are too
         few."""
         part = min(1.0, steps / self.steps)
-        first = {share: round(here * part) for share, here in (self.smaller_first or {}).items()}
+        first = {share: round(here * part) for share, here in whole.items()}
         return first if min(first.values()) and sum(first.values()) < steps else None
 
 

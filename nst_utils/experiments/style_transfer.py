@@ -46,7 +46,7 @@ from nst_utils.objective.rows import Row
 from nst_utils.optimize.coarse_to_fine import coarse_levels, smaller_levels
 from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Callback, Result, listed, plain_settings
-from nst_utils.optimize.settings import LearningRate, Settings
+from nst_utils.optimize.settings import LearningRate, Settings, SmallerFirst
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
 
@@ -67,13 +67,14 @@ def transfer(
     style_statistics: str | Sequence[str] = Row.style_statistics,
     tv_weight: float | Sequence[float] = 0.0,
     tv_power: int = Formulas.tv_power,
+    tv_reduction: str = Formulas.tv_reduction,
     style_blend: Sequence[float] | Sequence[Sequence[float]] | None = None,
     masks: Sequence[Tensor] | None = None,
     style_masks: Sequence[Tensor | None] | None = None,
     preserve_color: str | None = None,
     init: str | Tensor | Sequence[str | Tensor] = "noise",
     steps: int = Settings.steps,
-    smaller_first: Mapping[float, int] | None = None,
+    smaller_first: SmallerFirst | None = None,
     optimizer: str = Settings.optimizer,
     learning_rate: LearningRate = Settings.learning_rate,
     tolerance: float | None = Settings.tolerance,
@@ -105,8 +106,8 @@ def transfer(
             compare: ``"covariance"``, ``"mean_std"``, ``"wasserstein"``, ``"sliced_wasserstein"``,
             ``"histogram"``, ``"shifted_gram"``, of which the last three go without ``masks`` and
             ``tile`` (see :mod:`nst_utils.objective.statistics`).
-        tv_weight: of total variation, which makes smooth; not in the paper. tv_power: 1 or 2 (see
-            :func:`nst_utils.losses.total_variation`).
+        tv_weight: of total variation, which makes smooth; not in the paper. tv_power: 1 or 2.
+            tv_reduction: ``"sum"`` or ``"mean"`` (see :func:`nst_utils.losses.total_variation`).
         style_blend: the share of each of the paintings ``style`` in one picture, ``[0.7, 0.3]``; a
             list of such lists makes several pictures.
         masks: for each of the paintings ``style``, where in the picture its style belongs:
@@ -121,8 +122,9 @@ def transfer(
             The edge is the network's: ``padding="zeros"`` of :func:`nst_utils.vgg19`.
         smaller_first: make the picture smaller first, enlarge it and go on: shares of the size, and
             how many of ``steps`` are made there. ``{0.5: 500}`` with 700 steps is what the authors
-            came to do. The painting is smaller there, too, and no layer is left out. It takes the
-            place of the levels that a run from noise has otherwise; ``{}`` is as good as ``None``.
+            came to do. Or ``"growing"``: sizes that grow by the square root of 2, with as many
+            steps at each. The painting is smaller there, too, and no layer is left out. It takes
+            the place of the levels that a run from noise has otherwise; ``{}`` is ``None``.
         seed: of the noise. device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         tile: let the network see the picture in tiles of so many pixels a side: the same picture
             with less memory, in more time (see :mod:`nst_utils.objective.evaluation`).
@@ -141,7 +143,7 @@ def transfer(
     masks, style_masks, init, seed = listed(masks, style_masks, init, seed)
     settings = plain_settings(locals())
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
-    formulas = Formulas(content_reduction, style_reduction, tv_power)
+    formulas = Formulas(content_reduction, style_reduction, tv_power, tv_reduction)
     checks.function("callback", callback)
     photograph = checks.one_image("content", content)
     content, style, recolor = _colors(photograph, style, preserve_color)
@@ -170,8 +172,10 @@ def transfer(
         )
         for row in table
     ]
-    if tv_power != Formulas.tv_power and not any(row.tv_weight for row in rows):
-        raise ValueError("tv_power changes nothing without a tv_weight; give one, or leave it out")
+    if not any(row.tv_weight for row in rows):
+        for name in ("tv_power", "tv_reduction"):
+            if getattr(formulas, name) != getattr(Formulas, name):
+                raise ValueError(f"{name} changes nothing without a tv_weight; give one, or none")
     starts = [
         start_picture(row["init"], content, row["style"][0].picture, row["seed"]) for row in table
     ]

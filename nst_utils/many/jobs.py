@@ -33,7 +33,8 @@ from nst_utils.support.quick import is_quick
 # What `nst_utils.transfer` takes, but for what is about one call in one process.
 OF_TRANSFER = (
     *("content_weight", "style_weight", "content_layers", "style_layers", "style_layer_weights"),
-    *("content_reduction", "style_reduction", "style_statistics", "tv_weight", "tv_power"),
+    *("content_reduction", "style_reduction", "style_statistics"),
+    *("tv_weight", "tv_power", "tv_reduction"),
     *("style_blend", "masks", "style_masks", "preserve_color", "init", "steps", "smaller_first"),
     *("optimizer", "learning_rate", "tolerance", "exact", "seed", "device", "tile"),
 )

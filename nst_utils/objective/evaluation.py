@@ -180,7 +180,10 @@ class Group:
         losses = []
         for column in self._columns:
             if column.kind.name == "total_variation":
-                losses.append(total_variation(images, power=self._formulas.tv_power))
+                how = self._formulas
+                losses.append(
+                    total_variation(images, power=how.tv_power, reduction=how.tv_reduction)
+                )
             elif column.kind.name == "content":
                 losses.append(next(left))
             else:

@@ -8,7 +8,7 @@ at a smaller size, enlarge it and go on, as the paper's authors came to do; they
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -19,14 +19,11 @@ from nst_utils.images.files import resize
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Painting, Row, scale_mask
 from nst_utils.objective.table import Objective
-from nst_utils.optimize.settings import checked_shares
+from nst_utils.optimize.settings import LEAST_SIDE, SmallerFirst, checked_shares
 from nst_utils.support.quick import quick_steps
 
 # What was scaled for a level: (id of the tensor, size) -> the smaller one.
 Made = dict[tuple[int, tuple[int, int]], Tensor]
-
-# A level whose shorter side would have fewer pixels is not worth its start.
-_LEAST_SIDE = 64
 
 
 class Level(NamedTuple):
@@ -58,7 +55,7 @@ def coarse_levels(
     levels: list[Level] = []
     for halvings in range(1, 10):
         height, width = size[0] >> halvings, size[1] >> halvings
-        if min(height, width) < _LEAST_SIDE:
+        if min(height, width) < LEAST_SIDE:
             break
         made: Made = {}
         scaled = [_at(row, (height, width), 0.5**halvings, made) for row in rows]
@@ -76,14 +73,14 @@ def smaller_levels(
     size: Sequence[int],
     make_objective: Callable[[Sequence[Row]], Objective],
     *,
-    first: Mapping[float, int],
+    first: SmallerFirst,
     steps: int,
 ) -> list[Level]:
     """The levels that a user asks for, smallest first; whole problems, with every style layer.
 
     Args:
         first: share of the full size (height, width) -> how many of all ``steps`` are made there;
-            in quick mode as large a part of those that are made then.
+            in quick mode as large a part of those that are made then. Or ``"growing"``.
 
     Raises:
         ValueError: see :func:`nst_utils.optimize.settings.checked_shares`; a share of this size is
@@ -93,7 +90,7 @@ def smaller_levels(
     levels: list[Level] = []
     taken, total = 0, quick_steps(steps)
     layers = {layer for row in rows for layer in (*row.content_layers, *row.style_layers)}
-    for share, here in checked_shares(first, steps):
+    for share, here in checked_shares(first, steps, size):
         height, width = (int(share * side) for side in size)
         for layer in net.layers:
             if layer in layers and not min(net.architecture.size(layer, (height, width))) >= 1:

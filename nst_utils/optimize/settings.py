@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nst_utils.support import checks
@@ -11,18 +11,45 @@ OPTIMIZERS = ("lbfgs", "adam")
 
 # One number, or the step (1, 2, ...) from which each rate holds: {1: 0.02, 200: 0.005}.
 LearningRate = float | Mapping[int, float]
+# Shares of the size with the steps that are made there, or "growing".
+SmallerFirst = Mapping[float, int] | str
+GROWING = "growing"
+
+# A size whose shorter side would have fewer pixels is not worth its start.
+LEAST_SIDE = 64
 
 
-def checked_shares(first: object, steps: int) -> list[tuple[float, int]]:
+def growing_shares(size: Sequence[int], steps: int) -> dict[float, int]:
+    """Sizes that grow by the square root of 2, with the same number of ``steps`` at each.
+
+    As in crowsonkb/style-transfer-pytorch.
+
+    >>> growing_shares((240, 320), 200)
+    {0.3535533905932738: 50, 0.5: 50, 0.7071067811865476: 50}
+    """
+    shares = [0.5 ** (k / 2) for k in range(1, 30)]
+    shares = [share for share in shares if min(size) * share >= LEAST_SIDE]
+    each = steps // (len(shares) + 1)
+    return dict.fromkeys(sorted(shares), each) if each else {}
+
+
+def checked_shares(
+    first: object, steps: int, size: Sequence[int] | None = None
+) -> list[tuple[float, int]]:
     """The pairs of ``smaller_first``, smallest share first.
+
+    Args:
+        size: (height, width), which ``"growing"`` depends on; without it there are none of it.
 
     Raises:
         ValueError: no shares between 0 and 1 with their steps, or none of ``steps`` is left.
     """
+    if first == GROWING:
+        return [*growing_shares(size, steps).items()] if size else []
     if not isinstance(first, Mapping):
         raise ValueError(
             "smaller_first must be shares of the size with their steps, for instance "
-            f"{{0.5: 200}}, got {checks.shown(first)}"
+            f"{{0.5: 200}}, or {GROWING!r}, got {checks.shown(first)}"
         )
     pairs = [
         (

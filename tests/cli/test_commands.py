@@ -279,11 +279,13 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--smaller-first none", "smaller_first", {}),
     ("--exact --no-exact", "exact", False),
     ("--smaller-first 0.25:9,0.5:20", "smaller_first", {0.25: 9, 0.5: 20}),
+    ("--smaller-first growing", "smaller_first", "growing"),
     ("--style-layer-weights 1,2,3,4,5", "style_layer_weights", [1.0, 2.0, 3.0, 4.0, 5.0]),
     ("--style-reduction values", "style_reduction", "values"),
     ("--style-statistics covariance", "style_statistics", "covariance"),
     ("--tv-weight 1e-3", "tv_weight", 1e-3),
     ("--tv-power 1", "tv_power", 1),
+    ("--tv-reduction mean", "tv_reduction", "mean"),
     ("--preserve-color luminance", "preserve_color", "luminance"),
     ("--optimizer adam --learning-rate 0.5,20:0.1", "learning_rate", {1: 0.5, 20: 0.1}),
 ]
@@ -389,8 +391,9 @@ def test_another_preset_is_taken_whole_and_options_override_it(
 PAPER = """--network vgg19 --weights bundled --pooling avg --normalized authors --padding nearest
     --precision float32 --content-layers conv4_2 --content-weight 0.005 --style-weight 1
     --style-layers conv1_1,conv2_1,conv3_1,conv4_1,conv5_1 --content-reduction mean
-    --style-reduction paper --tv-weight 0 --tv-power 2 --init noise --optimizer lbfgs
-    --learning-rate 0.02 --no-exact --steps 300 --smaller-first none"""
+    --style-reduction paper --style-statistics gram --tv-weight 0 --tv-power 2 --tv-reduction sum
+    --init noise --optimizer lbfgs --learning-rate 0.02 --no-exact --steps 300
+    --smaller-first none"""
 
 
 @pytest.mark.parametrize("name", PRESETS)

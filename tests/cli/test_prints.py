@@ -147,6 +147,9 @@ def test_the_time_is_carried_over_by_pixels_and_steps(
     levels = large.seconds(content, style, thin_net, smaller_first=first, tile=512, **given)
     expected = 7 * 2 * 0.2**2 + 2.25 * (7 * 2 * 0.5**2 + 5 * 2)
     assert levels == pytest.approx(expected, rel=0.01)
+    given["steps"] = 16  # two at each of eight sizes, from 62 px of the shorter side
+    growing = large.seconds(content, style, thin_net, smaller_first="growing", tile=None, **given)
+    assert growing == pytest.approx(5 * 2 * sum(0.5**k for k in range(8)), rel=0.01)
 
 
 @pytest.mark.parametrize(

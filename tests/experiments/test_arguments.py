@@ -134,6 +134,7 @@ def test_a_result_can_be_written_down_and_sent(
         ({"learning_rate": {1: 0.1, 5: 0.2}}, "learning_rate is Adam's"),
         ({"optimizer": "adam", "exact": True}, "exact is about L-BFGS"),
         ({"tv_power": 1}, "tv_power changes nothing without a tv_weight"),
+        ({"tv_reduction": "mean"}, "tv_reduction changes nothing without a tv_weight"),
     ],
 )
 def test_a_setting_that_cannot_act_is_a_sentence(

@@ -82,7 +82,7 @@ def test_the_table_prints_every_setting_of_every_preset(monkeypatch: pytest.Monk
     monkeypatch.setattr(presets, "PRESETS", PRESETS | {"another": other})
     lines = preset_table().splitlines()
     assert all(line == line.rstrip() for line in lines)
-    assert max(len(line) for line in lines) < 130
+    assert max(len(line) for line in lines) < 140
     assert lines[0].split() == ["preset", *PRESETS, "another"]
     starts = {name: lines[0].index(name) for name in (*PRESETS, "another")}
     rows = {line.split()[0]: i for i, line in enumerate(lines) if line[:1] not in ("", " ")}
@@ -200,9 +200,24 @@ def test_the_authors_weigh_as_they_say() -> None:
             loss = nst.style_loss(F, P, reduction=chosen.style_reduction).item()
             assert chosen.style_weight * weight * loss == pytest.approx(expected, rel=1e-4)
         assert (chosen.init, chosen.optimizer, chosen.exact) == ("content", "lbfgs", True)
-        (first,) = (chosen.smaller_first or {}).values()
+        assert isinstance(chosen.smaller_first, dict)
+        (first,) = chosen.smaller_first.values()
         assert (first, chosen.steps - first) == (500, 200)
     assert preset("gatys-2016").content_weight / preset("gatys-2016").style_weight == 5e-4
+
+
+def test_without_total_variation_nothing_says_how_it_is_read() -> None:
+    chosen = preset("poster")
+    assert chosen.transfer_settings(tv_weight=0.2)["tv_reduction"] == "mean"
+    assert chosen.transfer_settings(tv_weight=[0.0, 0.2])["tv_reduction"] == "mean"
+    for off in (0, 0.0):
+        without = chosen.transfer_settings(tv_weight=off)
+        assert (without["tv_power"], without["tv_reduction"]) == (2, "sum")
+
+
+def test_sizes_that_grow_do_so_for_any_number_of_steps() -> None:
+    for steps in (1, 70, 900):
+        assert preset("poster").transfer_settings(steps=steps)["smaller_first"] == "growing"
 
 
 def test_a_share_of_the_steps_stays_one() -> None:

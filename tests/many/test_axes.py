@@ -28,6 +28,7 @@ from nst_utils.many.axes import Axis, label, table, values
         ("style_blend", [0.3, 0.7], [[0.3, 0.7]]),
         ("learning_rate", [0.1, {1: 0.1, 5: 0.01}], [0.1, {1: 0.1, 5: 0.01}]),
         ("smaller_first", [None, {0.5: 10}], [None, {0.5: 10}]),
+        ("smaller_first", "growing", ["growing"]),
         ("style", ["a", "b"], ["a", "b"]),
     ],
 )

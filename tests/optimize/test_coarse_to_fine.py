@@ -262,6 +262,7 @@ def test_the_smaller_problem_is_the_same_one_smaller(net: Network, style: Tensor
         ({0.5: 1.5}, "the steps of smaller_first must be"),
         ([0.5, 2], "must be shares of the size with their steps, for instance {0.5: 200}"),
         (0.5, "must be shares of the size"),
+        ("halving", "or 'growing', got 'halving'"),
     ],
 )
 def test_shares_that_cannot_be_are_a_sentence(
@@ -269,6 +270,25 @@ def test_shares_that_cannot_be_are_a_sentence(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         nst.transfer(content, style, net=net, steps=5, smaller_first=first, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "expected"),
+    [
+        ((43, 64), 5, [(43, 64, 5)]),  # no smaller size is worth its start
+        ((96, 130), 5, [(67, 91, 2), (96, 130, 3)]),
+        ((300, 200), 9, [(106, 70, 2), (150, 100, 2), (212, 141, 2), (300, 200, 3)]),
+        ((300, 200), 3, [(300, 200, 3)]),  # fewer steps than sizes
+    ],
+)
+def test_sizes_grow_by_the_square_root_of_2(
+    size: tuple[int, int], steps: int, expected: list[tuple[int, int, int]], thin_net: Network
+) -> None:
+    content, style = torch.rand(1, 3, *size), torch.rand(1, 3, 128, 128)
+    how: dict[str, Any] = {"net": thin_net, "init": "content", "progress": False}
+    result = nst.transfer(content, style, steps=steps, smaller_first="growing", **how)
+    assert result.levels == expected
+    assert result.settings["smaller_first"] == "growing"
 
 
 def test_another_share_is_another_run(

@@ -31,7 +31,12 @@ from nst_utils.cli import parser
 from nst_utils.experiments.defaults import PRESERVE_COLORS
 from nst_utils.networks import builders
 from nst_utils.networks.network import Network
-from nst_utils.objective.formulas import CONTENT_REDUCTIONS, STYLE_REDUCTIONS, STYLE_STATISTICS
+from nst_utils.objective.formulas import (
+    CONTENT_REDUCTIONS,
+    STYLE_REDUCTIONS,
+    STYLE_STATISTICS,
+    TV_REDUCTIONS,
+)
 from nst_utils.objective.rows import Row
 from nst_utils.objective.statistics import STATISTICS
 from nst_utils.objective.table import Objective
@@ -88,6 +93,7 @@ options = st.fixed_dictionaries(
         "style_reduction": st.sampled_from(STYLE_REDUCTIONS),
         "style_statistics": st.sampled_from(STYLE_STATISTICS),
         "tv_power": st.sampled_from((1, 2)),
+        "tv_reduction": st.sampled_from(TV_REDUCTIONS),
         "preserve_color": st.sampled_from((None, *PRESERVE_COLORS)),
         "optimizer": st.sampled_from(("lbfgs", "adam")),
         "learning_rate": rates,
@@ -105,8 +111,8 @@ def each(values: st.SearchStrategy[Any], rows: int) -> st.SearchStrategy[Any]:
 
 
 def _drop_what_cannot_act(options: dict[str, Any]) -> None:
-    """A learning rate without Adam, exact with it, a power without a weight, another reading of
-    equation 4 than the paper's without Gram matrices: they are refused."""
+    """A learning rate without Adam, exact with it, a reading of total variation without a weight,
+    another reading of equation 4 than the paper's without Gram matrices: they are refused."""
     if options.get("style_statistics", "gram") != "gram":
         options.pop("style_reduction", None)
     if options.get("optimizer") == "adam":
@@ -116,6 +122,7 @@ def _drop_what_cannot_act(options: dict[str, Any]) -> None:
     weights = options["tv_weight"]
     if not any(weights if isinstance(weights, list) else [weights]):
         options.pop("tv_power", None)
+        options.pop("tv_reduction", None)
 
 
 @st.composite
