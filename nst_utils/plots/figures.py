@@ -234,7 +234,10 @@ def plot_table(
             color = "white" if shade[row, column] > 0.75 else "black"
             text = form.format(float(values[row, column]))
             axis.text(column, row, text, ha="center", va="center", color=color)
-    axis.set_xticks(range(len(columns)), columns)
+    # Names wider than a column would run into each other.
+    long = any(len(name) > 11 for name in columns)
+    turned = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if long else {}
+    axis.set_xticks(range(len(columns)), columns, **turned)
     axis.set_yticks(range(len(rows)), rows)
     axis.set(ylabel=labels[0], xlabel=labels[1])
     lines = [

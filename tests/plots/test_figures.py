@@ -7,6 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -352,6 +353,15 @@ def test_a_table_shows_every_number_the_larger_the_darker() -> None:
     assert [text.get_color() for text in axis.texts] == ["black", "white", "black", "white"]
     alt = "A table with the columns c, d. a: 0.00, 0.50; b: 0.00, 2.00"
     assert getattr(figure, "alt", "") == alt
+
+
+def test_names_of_columns_do_not_run_into_each_other() -> None:
+    figure = nst.plot_table(torch.ones(1, 3), ["a"], ["wasserstein"] * 3)
+    drawn(figure)
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    figure = nst.plot_table(torch.ones(1, 3), ["a"], ["sliced_wasserstein"] * 3)
+    assert [label.get_rotation() for label in figure.axes[0].get_xticklabels()] == [25] * 3
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0])
