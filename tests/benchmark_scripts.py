@@ -16,7 +16,9 @@ def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module, before = importlib.util.module_from_spec(spec), list(sys.path)
+    module = importlib.util.module_from_spec(spec)
+    before = [str(FOLDER), *sys.path]
+    sys.path[:] = before  # scripts use one another
     spec.loader.exec_module(module)
-    sys.path[:] = [str(FOLDER), *before]
+    sys.path[:] = before
     return module
