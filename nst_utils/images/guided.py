@@ -20,7 +20,7 @@ from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
 
 RADIUS, EPSILON = 0.1, 3e-4
-_LEAST_EPSILON = 1e-6  # ten times what float32 leaves of the variance of a plain window
+_LEAST_EPSILON = 1e-6  # nearer to 0, what float32 rounds of a variance would count
 _LEAST_REST = 1e-3  # of a pixel, less than a file can tell
 _TINY = 1e-12  # in place of what is 0 where a region has no part
 
