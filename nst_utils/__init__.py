@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
     from nst_utils.experiments.style_transfer import transfer
     from nst_utils.images.color import match_color
     from nst_utils.images.files import load_image, noise_image, resize, save_image
+    from nst_utils.images.guided import photorealistic
     from nst_utils.images.masks import load_alpha, load_mask
     from nst_utils.images.names import samples
     from nst_utils.losses import (
@@ -79,6 +80,7 @@ __all__ = [
     "mean_activations",
     "minimize",
     "noise_image",
+    "photorealistic",
     "plot_algorithm",
     "plot_grams",
     "plot_history",
@@ -137,6 +139,7 @@ _HOMES = {
     "mean_activations": "nst_utils.networks.network",
     "minimize": "nst_utils.optimize.loop",
     "noise_image": "nst_utils.images.files",
+    "photorealistic": "nst_utils.images.guided",
     "plot_algorithm": "nst_utils.plots.algorithm",
     "plot_grams": "nst_utils.plots.style_match",
     "plot_history": "nst_utils.plots.figures",

@@ -32,7 +32,7 @@ CHAPTERS = {
         "docs/gpu.md",
     ],
     "Behind it": [
-        *("docs/paper.md", "docs/statistics.md", "docs/promises.md"),
+        *("docs/paper.md", "docs/statistics.md", "docs/photorealism.md", "docs/promises.md"),
         *("benchmarks/README.md", "data/README.md"),
     ],
     "Reference": ["docs/architecture.md", "api/index", "docs/site/about.md"],

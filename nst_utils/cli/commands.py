@@ -31,6 +31,7 @@ from nst_utils.experiments.presets import preset
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
 from nst_utils.experiments.style_transfer import transfer
 from nst_utils.images.files import dpi_of, load_image
+from nst_utils.images.guided import photorealistic
 from nst_utils.images.masks import load_alpha, load_mask
 from nst_utils.images.names import samples
 from nst_utils.images.rescue import save_or_rescue
@@ -87,6 +88,9 @@ def transfer_command(args: Namespace) -> int:
         settings["tile"] = foretold(args, content, styles[0], how["net"], settings)
     with _repeated(args):
         result = transfer(content, style, **how, **settings)
+    if args.photorealistic:
+        with held_back(drop=True):  # the run is over
+            result.image = photorealistic(result.image, content, masks=settings.get("masks"))
     return _finish(args, result, alpha)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import torch
 from torch import Tensor
+from torch.nn import functional as fn
 
 from nst_utils.images.files import read
 from nst_utils.support.neutral import neutral
@@ -65,3 +68,36 @@ def load_alpha(
     alpha = read(source, size, by, "alpha")
     opaque = bool((alpha > 1 - 0.5 / 255).all())  # scaling leaves a little less than 1
     return None if opaque else alpha
+
+
+def as_mask(what: str, mask: object) -> Tensor:
+    """Return a mask as (1, 1, H, W) float32, 0..1, on the CPU.
+
+    Taken are (H, W), (1, H, W), (1, 1, H, W), or a picture (1, 3, H, W), of which the mean over the
+    channels counts: white is inside.
+
+    Raises:
+        ValueError: it is no such tensor, or holds other values.
+    """
+    if not isinstance(mask, Tensor) or mask.ndim not in (2, 3, 4):
+        got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"{what} must be a tensor (1, 1, H, W), 0..1, got {got}")
+    mask = mask.detach().to("cpu", torch.float32)
+    mask = mask.view(*[1] * (4 - mask.ndim), *mask.shape)
+    if mask.shape[1] in (2, 4):
+        raise ValueError(
+            f"{what} has {mask.shape[1]} channels, one of them alpha, it seems; load its file with "
+            "nst.load_mask, which takes transparent as outside"
+        )
+    if mask.shape[0] != 1 or mask.shape[1] not in (1, 3) or not mask.numel():
+        raise ValueError(f"{what} must be a tensor (1, 1, H, W), 0..1, got {tuple(mask.shape)}")
+    mask = mask.mean(1, keepdim=True)
+    if not bool(((mask >= 0) & (mask <= 1)).all()):  # NaN too
+        raise ValueError(f"{what} holds values outside 0..1; white (1) is inside, black outside")
+    return mask
+
+
+def scale_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """A mask (1, 1, H, W) at another size, (height, width); nothing of it is left out."""
+    same = tuple(mask.shape[2:]) == tuple(size)
+    return mask if same else fn.interpolate(mask, tuple(size), mode="area")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor
-from torch.nn import functional as fn
 
+from nst_utils.images.masks import as_mask, scale_mask
 from nst_utils.objective.formulas import STYLE_STATISTICS
 from nst_utils.support import checks
 
@@ -155,29 +154,13 @@ class Row:
 
 
 def check_mask(what: str, mask: object, size: Sequence[int]) -> Tensor:
-    """Return a mask as (1, 1, H, W) float32, 0..1, on the CPU, of ``size`` (height, width).
-
-    Taken are (H, W), (1, H, W), (1, 1, H, W), or a picture (1, 3, H, W), of which the mean over the
-    channels counts: white is inside. Another size is scaled.
+    """Return a mask of a style as :func:`nst_utils.images.masks.as_mask` does, of ``size``
+    (height, width).
 
     Raises:
-        ValueError: it is no such tensor, holds other values, or hardly anything is inside.
+        ValueError: it is no mask, or hardly anything is inside.
     """
-    if not isinstance(mask, Tensor) or mask.ndim not in (2, 3, 4):
-        got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-        raise ValueError(f"{what} must be a tensor (1, 1, H, W), 0..1, got {got}")
-    mask = mask.detach().to("cpu", torch.float32)
-    mask = mask.view(*[1] * (4 - mask.ndim), *mask.shape)
-    if mask.shape[1] in (2, 4):
-        raise ValueError(
-            f"{what} has {mask.shape[1]} channels, one of them alpha, it seems; load its file with "
-            "nst.load_mask, which takes transparent as outside"
-        )
-    if mask.shape[0] != 1 or mask.shape[1] not in (1, 3) or not mask.numel():
-        raise ValueError(f"{what} must be a tensor (1, 1, H, W), 0..1, got {tuple(mask.shape)}")
-    mask = mask.mean(1, keepdim=True)
-    if not bool(((mask >= 0) & (mask <= 1)).all()):  # NaN too
-        raise ValueError(f"{what} holds values outside 0..1; white (1) is inside, black outside")
+    mask = as_mask(what, mask)
     if not bool((mask > 0).any()):
         raise ValueError(f"{what} is black all over: no place would get its style; make some white")
     share = float((mask / mask.amax()).mean())  # or a faint mask would be none
@@ -187,9 +170,3 @@ def check_mask(what: str, mask: object, size: Sequence[int]) -> Tensor:
             f"at least {LEAST_SHARE:g} white"
         )
     return scale_mask(mask, size)
-
-
-def scale_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """A mask (1, 1, H, W) at another size, (height, width); nothing of it is left out."""
-    same = tuple(mask.shape[2:]) == tuple(size)
-    return mask if same else fn.interpolate(mask, tuple(size), mode="area")

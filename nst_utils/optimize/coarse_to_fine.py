@@ -16,8 +16,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from nst_utils.images.files import resize
+from nst_utils.images.masks import scale_mask
 from nst_utils.networks.network import Network
-from nst_utils.objective.rows import Painting, Row, scale_mask
+from nst_utils.objective.rows import Painting, Row
 from nst_utils.objective.table import Objective
 from nst_utils.optimize.settings import LEAST_SIDE, SmallerFirst, checked_shares
 from nst_utils.support.quick import quick_steps

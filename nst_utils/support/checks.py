@@ -122,15 +122,21 @@ def images(what: str, value: object) -> Tensor:
     return value.clone() if value.is_inference() else value  # or no gradient could pass it
 
 
-def one_image(what: str, value: object) -> Tensor:
-    """Return ``value`` if it is a single picture, (1, 3, H, W), 0..1, else raise ``ValueError``."""
-    picture = images(what, value)
-    low, high = (float(value) for value in picture.detach().aminmax())
+def pictures(what: str, value: object) -> Tensor:
+    """Return ``value`` if it is pictures, (B, 3, H, W), 0..1, else raise ``ValueError``."""
+    found = images(what, value)
+    low, high = (float(value) for value in found.detach().aminmax())
     if low < -0.1 or high > 1.1:  # a little over, as resizing may leave it, does no harm
         raise ValueError(
             f"{what} holds values from {low:g} to {high:g}; scale it to 0..1, for instance by "
             "dividing by 255"
         )
+    return found
+
+
+def one_image(what: str, value: object) -> Tensor:
+    """Return ``value`` if it is a single picture, (1, 3, H, W), 0..1, else raise ``ValueError``."""
+    picture = pictures(what, value)
     if picture.shape[0] != 1:
         raise ValueError(
             f"{what} holds {picture.shape[0]} pictures, (B, 3, H, W); give one, for instance "

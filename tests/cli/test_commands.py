@@ -291,6 +291,32 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_the_finished_picture_gets_the_edges_of_the_photograph(
+    is_masked: bool, run: Run, shared_net: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Inside the masks that the paintings have; the report says so."""
+    content, painted = nst.load_image("chelsea", 32), nst.load_image("china", (20, 32))
+    result = tiny_result(image=nst.resize(painted, (content.shape[2], 32)))
+    painted = result.image.clone()
+    monkeypatch.setattr(commands, "transfer", lambda *_, **__: result)
+    half = torch.zeros(1, 3, *content.shape[2:])
+    half[..., :16] = 1
+    files = [nst.save_image(x, tmp_path / f"{i}.png") for i, x in enumerate((half, 1 - half))]
+    paintings = ("china", "great-wave", "--masks", *files) if is_masked else ("china",)
+    out, report = tmp_path / "out.png", tmp_path / "report.json"
+    options = ("-o", out, "--size", 32, "--report", report)
+    for option in ((), ("--photorealistic",)):
+        assert run("transfer", "chelsea", *paintings, *options, *option).code == 0
+        found, told = nst.load_image(out), json.loads(report.read_text())["config"]
+        masks = [half[:, :1], 1 - half[:, :1]] if is_masked else None
+        mended = nst.photorealistic(painted, content, masks=masks)
+        wanted = mended if option else painted
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0.51 / 255)
+        assert told["photorealistic"] is bool(option)
+    assert (mended - painted).abs().mean() > 0.02
+
+
 @pytest.mark.parametrize(("option", "name", "value"), RUN_OPTIONS + TRANSFER_OPTIONS)
 def test_every_option_reaches_the_transfer(
     option: str, name: str, value: Any, run: Run, asked: Asked, tmp_path: Path

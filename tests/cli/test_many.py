@@ -106,6 +106,7 @@ def test_every_option_of_a_transfer_is_one_of_a_sweep() -> None:
     known = [vars(build_parser().parse_args([name, "a", "b", "-o", "c"])) for name in COMMANDS]
     of_one_picture = {"checkpoint", "report", "save_every", "open", "run", "command"}
     of_one_picture |= {"bits", "sheet", "dpi"}  # in print
+    of_one_picture |= {"photorealistic"}  # done to the finished picture
     of_one_picture |= {"deterministic"}  # switches of this process, not of workers
     for others in known[1:]:
         assert {*known[0]} - of_one_picture <= {*others} | {"content"}

@@ -71,6 +71,7 @@ def everything() -> dict[str, Tensor]:
         "noise": nst.noise_image(20, 30, seed=1),
         "resized": nst.resize(content, (30, 31)),
         "recolored": nst.match_color(style, content),
+        "mended": nst.photorealistic(content.flip(3), content, masks=[half]),
         "L-BFGS": nst.transfer(content, style, **options).image,
         "exact": nst.transfer(content, style, exact=True, **options).image,
         "Adam": nst.transfer(content, style, optimizer="adam", init="content", **options).image,

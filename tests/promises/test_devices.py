@@ -101,6 +101,18 @@ def test_blends_and_masks(there: Network, content: Tensor, style: Tensor) -> Non
     nst.transfer(content, [style, style.flip(3)], masks=[mask, 1 - mask], **options)
 
 
+def test_a_result_with_the_edges_of_its_photograph(
+    device: Pretended, content: Tensor, style: Tensor
+) -> None:
+    """Where the result is, wherever the photograph and the masks are."""
+    result, mask = nst.resize(style, (content.shape[2], content.shape[3])), content[:, :1].round()
+    expected = nst.photorealistic(result, content, masks=[mask])
+    for photograph, region in ((content, mask), (content.to(NAME), mask.to(NAME))):
+        found = nst.photorealistic(result.to(NAME), photograph, masks=[region])
+        assert found.device.type == NAME
+        torch.testing.assert_close(found.cpu(), expected, atol=1e-5, rtol=0)
+
+
 def test_reconstructions(there: Network, content: Tensor) -> None:
     options: dict[str, Any] = {"net": there, "steps": 2, "progress": False}
     nst.reconstruct_content(content, layers=["conv1_2", "conv3_2"], **options)

@@ -340,6 +340,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], Callable[[], dict[str, Any]], 
         lambda: {"objective": objective(), "start": picture(8, 8, 2)} | ONE_STEP,
         ["objective", "start", "exact", *RUN],
     ),
+    "photorealistic": (
+        nst.photorealistic,
+        lambda: {"result": picture(8, 8), "photograph": picture(8, 8, 1)},
+        ["result", "photograph", "radius", "epsilon", "masks"],
+    ),
     "load_image": (nst.load_image, lambda: {"source": "chelsea"}, ["source", "size"]),
     "noise_image": (
         nst.noise_image,
