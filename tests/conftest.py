@@ -35,12 +35,15 @@ def pytest_configure() -> None:
 
 
 # Which files' tests go one after the other in one process: two browsers would disturb each other,
-# and so would processes that are killed and processes whose memory is measured or limited.
+# and so would processes that are killed and processes whose memory is measured or limited. Those
+# that forked.py makes come from one that has loaded torch, so one process of the tests has it.
 TOGETHER = {
     "test_studio_browser.py": "browser",
     "test_notebooks_browser.py": "browser",
     "test_slides_browser.py": "browser",
     "test_kills.py": "processes",
+    "test_interrupts.py": "processes",
+    "test_executors.py": "processes",
     "test_memory.py": "processes",
 }
 
