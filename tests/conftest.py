@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +21,11 @@ from torch import Tensor
 import nst_utils as nst
 from nst_utils.cli import parser
 from nst_utils.networks import builders
+from nst_utils.networks.weights import Weights
+
+# By it jsonschema, which nbformat loads, knows addresses in Unicode, of which notebooks have none.
+# It takes longer to load than torch.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def pytest_configure() -> None:
@@ -28,12 +35,15 @@ def pytest_configure() -> None:
 
 
 # Which files' tests go one after the other in one process: two browsers would disturb each other,
-# and so would processes that are killed and processes whose memory is measured or limited.
+# and so would processes that are killed and processes whose memory is measured or limited. Those
+# that forked.py makes come from one that has loaded torch, so one process of the tests has it.
 TOGETHER = {
     "test_studio_browser.py": "browser",
     "test_notebooks_browser.py": "browser",
     "test_slides_browser.py": "browser",
     "test_kills.py": "processes",
+    "test_interrupts.py": "processes",
+    "test_executors.py": "processes",
     "test_memory.py": "processes",
 }
 
@@ -80,6 +90,23 @@ def pytest_collection() -> Iterator[None]:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what torch and the tests are made of stays: Python need not look through it again
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_once() -> Iterator[None]:
+    """Networks are built of bundled weights that were read and checked once.
+
+    ``load_weights`` itself, and what is built of other weights, stays as it is.
+    """
+    load, known = builders.load_weights, functools.cache(builders.load_weights)
+
+    def loaded(*given: Any) -> Weights:
+        usual = isinstance(given[0], str) and given == ("bundled", None, "vgg19")
+        return known(*given) if usual else load(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builders, "load_weights", loaded)
+        yield
 
 
 @pytest.fixture(scope="session")

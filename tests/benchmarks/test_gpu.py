@@ -37,13 +37,19 @@ def test_every_stage_gives_what_a_file_can_hold(
 
 
 def test_the_race_and_the_agreement_are_of_the_real_network(
-    gpu: ModuleType, tmp_path: Path
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agreement = gpu.agreement("cpu", 40, tmp_path)
+    monkeypatch.setattr(gpu, "recorded_against_not", lambda *_: {})  # sixty steps; below, thin
+    agreement = gpu.agreement("cpu", 32, tmp_path)
     assert agreement["float32"]["gradient"] < 1e-5
-    race = gpu.race("cpu", 32, tmp_path)
+    race = gpu.race("cpu", 24, tmp_path)
     assert race["of theirs"] > 0
     assert (tmp_path / "ours-at-their-loss.jpg").exists()
+
+
+@pytest.mark.usefixtures("thin")
+def test_a_recorded_run_is_compared_with_one_that_is_not(gpu: ModuleType) -> None:
+    assert gpu.recorded_against_not("cpu", 32) == {"at step 14": 0, "at the end": 0}
 
 
 def test_a_stage_that_fails_or_hangs_does_not_take_the_others_with_it(

@@ -41,8 +41,19 @@ def gray_levels(found: Tensor, expected: Tensor) -> float:
 
 
 @pytest.fixture(scope="module")
+def content() -> Tensor:
+    """For single evaluations, (1, 3, 32, 48): two rows of three positions are left of it."""
+    return nst.load_image("chelsea", size=48)
+
+
+@pytest.fixture(scope="module")
+def style() -> Tensor:
+    return nst.load_image("starry-night", size=48)
+
+
+@pytest.fixture(scope="module")
 def photograph() -> Tensor:
-    """For whole runs, (1, 3, 21, 32); single evaluations have the larger ``content``."""
+    """For whole runs, (1, 3, 21, 32)."""
     return nst.load_image("chelsea", size=32)
 
 
@@ -211,7 +222,7 @@ import nst_utils as nst
 from nst_utils.objective.table import Objective
 from nst_utils.objective.rows import Row
 
-content, style = nst.load_image("chelsea", 48), nst.load_image("starry-night", 40)
+content, style = nst.load_image("chelsea", 32), nst.load_image("starry-night", 32)
 net = nst.vgg19()
 layers = dict.fromkeys(("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"), 0.2)
 row = Row(content, style, {"conv4_2": 1.0}, layers, 5e-2, 1.0)
