@@ -30,6 +30,7 @@ NAMES = [
     "06_photorealistic",
     "07_variations",
     "08_studio",
+    "09_after_the_paper",
 ]
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -169,7 +170,7 @@ def test_figures_are_committed_at_a_size_where_they_can_be_judged(path: Path) ->
     """384 px at least for each panel of the finished figure."""
     (cell,) = [c for c in cells(path, "code") if "finished" in c["metadata"].get("tags", [])]
     (encoded,) = pictures(cell)
-    columns = {"00": 1, "04": 2, "05": 2, "07": 2}.get(path.stem[:2], 3)
+    columns = {"00": 1, "04": 2, "05": 2, "07": 2, "09": 2}.get(path.stem[:2], 3)
     assert Image.open(io.BytesIO(base64.b64decode(encoded))).width >= columns * 384
 
 

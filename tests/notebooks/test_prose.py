@@ -35,6 +35,10 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "120": "the steps of the default that are made on smaller copies",
     },
     "08": {"0.15": "GramPair's limit of what is matched", "120": "the steps after the turn"},
+    "09": {
+        "100": "the default steps of transform_features",
+        "1e-2": "alpha/beta of the preset poster",
+    },
 }
 
 
