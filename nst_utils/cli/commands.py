@@ -90,8 +90,19 @@ def transfer_command(args: Namespace) -> int:
         result = transfer(content, style, **how, **settings)
     if args.photorealistic:
         with held_back(drop=True):  # the run is over
-            result.image = photorealistic(result.image, content, masks=settings.get("masks"))
+            result.image = _with_edges(result.image, content, settings.get("masks"))
     return _finish(args, result, alpha)
+
+
+def _with_edges(picture: Tensor, photograph: Tensor, masks: list[Tensor] | None) -> Tensor:
+    """As sharp as the photograph; where memory is too little for that, as it was made."""
+    try:
+        return photorealistic(picture, photograph, masks=masks)
+    except (MemoryError, RuntimeError) as error:
+        if not checks.is_out_of_memory(error):
+            raise
+        say("too little memory for --photorealistic; the picture is kept as it was painted")
+        return picture
 
 
 def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:

@@ -317,6 +317,30 @@ def test_the_finished_picture_gets_the_edges_of_the_photograph(
     assert (mended - painted).abs().mean() > 0.02
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory")])
+def test_no_memory_for_the_edges_does_not_cost_the_picture(
+    error: Exception,
+    run: Run,
+    shared_net: object,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    result = tiny_result(image=nst.load_image("china", (21, 32)))
+    painted = result.image.clone()
+    monkeypatch.setattr(commands, "transfer", lambda *_, **__: result)
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "photorealistic", fails)
+    out = tmp_path / "out.png"
+    options = ("-o", out, "--size", 32, "--photorealistic")
+    done = run("transfer", "chelsea", "china", *options)
+    assert done.code == 0
+    assert "too little memory for --photorealistic; the picture is kept" in done.err
+    torch.testing.assert_close(nst.load_image(out), painted, rtol=0, atol=0.51 / 255)
+
+
 @pytest.mark.parametrize(("option", "name", "value"), RUN_OPTIONS + TRANSFER_OPTIONS)
 def test_every_option_reaches_the_transfer(
     option: str, name: str, value: Any, run: Run, asked: Asked, tmp_path: Path
