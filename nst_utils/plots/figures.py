@@ -236,8 +236,10 @@ def plot_table(
             axis.text(column, row, text, ha="center", va="center", color=color)
     # Names wider than a column would run into each other.
     long = any(len(name) > 11 for name in columns)
-    turned = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if long else {}
-    axis.set_xticks(range(len(columns)), columns, **turned)
+    axis.set_xticks(range(len(columns)), columns)
+    if long:
+        for name in axis.get_xticklabels():
+            name.set(rotation=25, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(rows)), rows)
     axis.set(ylabel=labels[0], xlabel=labels[1])
     lines = [
