@@ -37,7 +37,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "08": {"0.15": "GramPair's limit of what is matched", "120": "the steps after the turn"},
     "09": {
         "100": "the default steps of transform_features",
-        "1e-2": "alpha/beta of the preset poster",
     },
 }
 
