@@ -44,7 +44,7 @@ def checked_shares(
     Raises:
         ValueError: no shares between 0 and 1 with their steps, or none of ``steps`` is left.
     """
-    if first == GROWING:
+    if isinstance(first, str) and first == GROWING:
         return [*growing_shares(size, steps).items()] if size else []
     if not isinstance(first, Mapping):
         raise ValueError(
