@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 import nst_utils as nst
+from nst_utils.images.color import luminance
 
 # Smooth is the third of the photograph with the least contrast within so many pixels (odd).
 _WINDOW = 31
@@ -33,7 +34,6 @@ _OF_POOLINGS = (
     *((0.25, 0.0), (0.0, 0.25), (0.25, 0.25), (0.5, 0.25), (0.25, 0.5)),
     *((0.5, 0.5), (0.5, 0.0), (0.0, 0.5)),
 )
-_BRIGHTNESS = (0.299, 0.587, 0.114)
 
 
 class Grain(NamedTuple):
@@ -72,7 +72,7 @@ def hatch(picture: Tensor) -> float:
 
 def finest_octave(picture: Tensor) -> Tensor:
     """(1, 3, H, W) -> (1, 1, H, W): what its brightness has above a quarter cycle a pixel."""
-    bright = (picture * picture.new_tensor(_BRIGHTNESS).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    bright = luminance(picture)
     height, width = bright.shape[2:]
     # Mirrored at its edges, which would otherwise be steps and have every frequency.
     mirrored = fn.pad(bright, (0, width - 1, 0, height - 1), mode="reflect")

@@ -16,14 +16,13 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 import nst_utils as nst
+from nst_utils.images.color import luminance
 from nst_utils.images.files import to_pil
-
-_BRIGHTNESS = (0.299, 0.587, 0.114)
 
 
 def steepness(picture: Tensor) -> Tensor:
     """(1, 3, H, W) -> (H - 1, W - 1): the length of the gradient of the brightness."""
-    bright = (picture[0] * picture.new_tensor(_BRIGHTNESS).view(3, 1, 1)).sum(0)
+    bright = luminance(picture)[0, 0]
     down, across = bright.diff(dim=0)[:, :-1], bright.diff(dim=1)[:-1]
     return torch.hypot(down, across)
 
