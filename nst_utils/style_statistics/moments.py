@@ -127,32 +127,49 @@ def wasserstein_target(A: Tensor) -> Tensor:
 
 
 class _TraceOfRoot(torch.autograd.Function):
-    """The trace of S^(1/2), S symmetric (B, N, N), with its gradient, S^(-1/2) / 2.
-
-    By Newton and Schulz's iteration, which is products alone: for eigenvalues, a GPU makes the
-    program wait. ``root`` and ``inverse`` approach S^(1/2) and S^(-1/2) together; each step has the
-    factor that is best for the least root left (Chen & Chow 2014).
-    """
+    """The trace of S^(1/2), S symmetric (B, N, N), with its gradient, S^(-1/2) / 2."""
 
     @staticmethod
     def forward(ctx: Any, S: Tensor) -> Tensor:
-        norm = S.square().sum((1, 2), keepdim=True).sqrt().clamp(min=torch.finfo(S.dtype).tiny)
-        identity = torch.eye(S.shape[1], dtype=S.dtype, device=S.device)
-        root, inverse = S / norm, identity.expand_as(S)
-        least = _LEAST_ROOT
-        for _ in range(_REFINEMENTS):
-            factor = (3 / (1 + least + least**2)) ** 0.5
-            least = factor * least * (3 - (factor * least) ** 2) / 2
-            change = 1.5 * factor * identity - 0.5 * factor**3 * (inverse @ root)
-            root, inverse = root @ change, change @ inverse
-        ctx.save_for_backward(inverse / norm.sqrt())
-        return (root * norm.sqrt()).diagonal(dim1=1, dim2=2).sum(1)
+        trace, inverse = (_by_eigenvalues if S.device.type == "cpu" else _by_products)(S)
+        ctx.save_for_backward(inverse)
+        return trace
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (inverse,) = ctx.saved_tensors
         return gradient[:, None, None] * (inverse + inverse.transpose(1, 2)) / 4
+
+
+def _by_eigenvalues(S: Tensor) -> tuple[Tensor, Tensor]:
+    """Trace of S^(1/2), (B,), and S^(-1/2): on a CPU twice as fast as by products, and exact."""
+    if not bool(S.isfinite().all()):  # LAPACK would raise; a run knows what to do about these
+        return S.diagonal(dim1=1, dim2=2).sum(1) * torch.nan, S * torch.nan
+    values, vectors = torch.linalg.eigh(S.double())
+    roots = values.clamp(min=0).sqrt()
+    number = torch.finfo(S.dtype)  # of what is less than its precision, S knows nothing
+    least = (number.eps**0.5 * roots.amax(1, keepdim=True)).clamp(min=number.tiny)
+    inverse = vectors / roots.maximum(least)[:, None] @ vectors.transpose(1, 2)
+    return roots.sum(1).to(S), inverse.to(S)
+
+
+def _by_products(S: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by Newton and Schulz's iteration: for eigenvalues, a GPU makes the program wait.
+
+    ``root`` and ``inverse`` approach S^(1/2) and S^(-1/2) together; each step has the factor that
+    is best for the least root left (Chen & Chow 2014).
+    """
+    norm = S.square().sum((1, 2), keepdim=True).sqrt().clamp(min=torch.finfo(S.dtype).tiny)
+    identity = torch.eye(S.shape[1], dtype=S.dtype, device=S.device)
+    root, inverse = S / norm, identity.expand_as(S)
+    least = _LEAST_ROOT
+    for _ in range(_REFINEMENTS):
+        factor = (3 / (1 + least + least**2)) ** 0.5
+        least = factor * least * (3 - (factor * least) ** 2) / 2
+        change = 1.5 * factor * identity - 0.5 * factor**3 * (inverse @ root)
+        root, inverse = root @ change, change @ inverse
+    return (root * norm.sqrt()).diagonal(dim1=1, dim2=2).sum(1), inverse / norm.sqrt()
 
 
 def _sum(F: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nst_utils.losses import gram_loss, gram_matrix
+from nst_utils.style_statistics import moments as of_moments
 from nst_utils.style_statistics.moments import (
     covariance_loss,
     mean_std_loss,
@@ -105,6 +106,36 @@ def test_wasserstein_of_scaled_noise_is_known() -> None:
     assert found.item() == pytest.approx(1.0, rel=1e-6)
 
 
+WAYS = [of_moments._by_eigenvalues, of_moments._by_products]  # on a CPU, elsewhere
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["eigenvalues", "products"])
+@pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 2e-3), (torch.float64, 1e-5)], ids=str)
+def test_roots_against_numpy(way, dtype: torch.dtype, off: float) -> None:  # type: ignore[no-untyped-def]
+    """Eigenvalues from 1 to 1e-4: those of a wide layer, with what is added to them."""
+    generator = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(2, 40, 40, generator=generator, dtype=torch.float64)).Q
+    values = torch.logspace(0, -4, 40, dtype=torch.float64)
+    S = axes * torch.stack([values, 9 * values])[:, None] @ axes.transpose(1, 2)
+    trace, inverse = way(S.to(dtype))
+    assert trace.dtype == inverse.dtype == dtype
+    for found, found_inverse, matrix in zip(trace, inverse, S.numpy(), strict=True):
+        expected = root(matrix)
+        assert found.item() == pytest.approx(np.trace(expected), rel=off / 10)
+        error = np.abs(found_inverse.double().numpy() - np.linalg.inv(expected)).max()
+        assert error < off * np.abs(np.linalg.inv(expected)).max()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["eigenvalues", "products"])
+def test_roots_of_nothing_and_of_what_is_no_number(way) -> None:  # type: ignore[no-untyped-def]
+    trace, inverse = way(torch.zeros(1, 4, 4))
+    assert trace.item() == 0
+    assert inverse.isfinite().all()
+    trace, inverse = way(torch.full((1, 4, 4), torch.nan))
+    assert trace.isnan().all()
+    assert inverse.isnan().all()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_wasserstein_has_its_minimum_at_the_painting(dtype: torch.dtype) -> None:
     """Also where the covariances have hardly any rank: more filters than positions."""
@@ -130,7 +161,7 @@ def test_wasserstein_has_its_minimum_at_the_painting(dtype: torch.dtype) -> None
 )
 def test_gradients_are_slopes(measure, loss, F: Tensor, A: Tensor) -> None:  # type: ignore[no-untyped-def]
     target = over_positions(measure(A), A)
-    F = (F + 0.1).requires_grad_(True)
+    F = (F[:, :, :3, :4] + 0.1).requires_grad_(True)
 
     def value(F: Tensor) -> Tensor:
         return loss(over_positions(measure(F), F), target)
