@@ -45,8 +45,9 @@ _OUTPUT = [
     [0, 1, 1, 4, 4, 0],
     [0, 1, -1, 8, -8, 1],
 ]
-# With fewer filters the transforms cost what they save.
-_LEAST_FILTERS = 128
+# With fewer filters the transforms cost what they save; with fewer positions, reading the kernels,
+# which are four times as large in Winograd's basis (benchmarks/README.md).
+_LEAST_FILTERS, _LEAST_POSITIONS = 128, 200
 # Values worked on at once, so that they stay in the processor's cache (4 MB).
 _STRIP = 1_000_000
 
@@ -86,26 +87,29 @@ class ConvReLU(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution, without the ReLU."""
+        zeros = 1
         if self.padding == "nearest":
-            return fn.conv2d(fn.pad(x, (1, 1, 1, 1), mode="replicate"), self.kernel, self.bias)
+            x, zeros = fn.pad(x, (1, 1, 1, 1), mode="replicate"), 0
         if self._suits_winograd(x):
-            return winograd(x, self._transform("forward")).add_(self.bias.view(1, -1, 1, 1))
-        return fn.conv2d(x, self.kernel, self.bias, padding=1)
+            y = winograd(x, self._transform("forward"), zeros)
+            return y.add_(self.bias.view(1, -1, 1, 1))
+        return fn.conv2d(x, self.kernel, self.bias, padding=zeros)
 
     def towards_input(self, gradient: Tensor) -> Tensor:
         """From the gradient at the convolution's output, (B, N, H, W), the one at its input."""
-        if self.padding == "nearest":
-            padded = fn.conv_transpose2d(gradient, self.kernel)
-            return _fold_edge(_fold_edge(padded, 2), 3)
+        zeros = 2 if self.padding == "nearest" else 1  # 2: towards the padded input
         if self._suits_winograd(gradient):
-            return winograd(gradient, self._transform("backward"))
-        return fn.conv_transpose2d(gradient, self.kernel, padding=1)
+            found = winograd(gradient, self._transform("backward"), zeros)
+        else:
+            found = fn.conv_transpose2d(gradient, self.kernel, padding=2 - zeros)
+        return _fold_edge(_fold_edge(found, 2), 3) if self.padding == "nearest" else found
 
     def _suits_winograd(self, x: Tensor) -> bool:
         return (
             x.device.type == "cpu"
             and x.dtype == self.kernel.dtype == torch.float32
             and transformed_bytes(*self.kernel.shape[:2]) > 0
+            and x.shape[2] * x.shape[3] >= _LEAST_POSITIONS
             and min(x.shape[2:]) >= 4
         )
 
@@ -178,20 +182,25 @@ def transform_kernel(kernel: Tensor) -> Tensor:
     return (torch.kron(basis, basis) @ values).view(36, before, filters)
 
 
-def winograd(x: Tensor, kernel: Tensor) -> Tensor:
-    """A 3x3 convolution padded with zeros, by F(4x4, 3x3) of Lavin & Gray.
+def winograd(x: Tensor, kernel: Tensor, zeros: int = 1) -> Tensor:
+    """A 3x3 convolution, by F(4x4, 3x3) of Lavin & Gray.
 
     Args:
         x: (B, N_before, H, W), float32. kernel: (36, N_before, N), see :func:`transform_kernel`.
+        zeros: how many stand around ``x`` on each side: p, from 0 to 2.
 
     Returns:
-        (B, N, H, W), channels last.
+        (B, N, H + 2 p - 2, W + 2 p - 2), channels last.
     """
-    batch, before, height, width = x.shape
+    batch, before, *size = x.shape
     filters = kernel.shape[2]
+    height, width = (side + 2 * zeros - 2 for side in size)
     rows, columns = -(-height // 4), -(-width // 4)  # of tiles
-    border = (0, 0, 1, columns * 4 - width + 1, 1, rows * 4 - height + 1)
-    padded = fn.pad(x.permute(0, 2, 3, 1), border)
+    beyond = [
+        4 * tiles + 2 - zeros - side for tiles, side in zip((rows, columns), size, strict=True)
+    ]
+    border = (0, 0, zeros, beyond[1], zeros, beyond[0])
+    padded = fn.pad(x.permute(0, 2, 3, 1), border).contiguous()
     y = x.new_empty(batch, rows, 4, columns, 4, filters)
     image_stride, row_stride, column_stride, _ = padded.stride()
     strides = (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)

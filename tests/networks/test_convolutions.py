@@ -27,17 +27,28 @@ def relative(a: Tensor, b: Tensor) -> float:
     batch=st.integers(1, 3),
     before=st.integers(1, 9),
     filters=st.integers(1, 9),
-    height=st.integers(1, 23),
-    width=st.integers(1, 23),
+    height=st.integers(3, 23),
+    width=st.integers(3, 23),
+    zeros=st.integers(0, 2),
 )
 def test_winograd_is_the_convolution(
-    batch: int, before: int, filters: int, height: int, width: int
+    batch: int, before: int, filters: int, height: int, width: int, zeros: int
 ) -> None:
     x, kernel = random(batch, before, height, width), random(filters, before, 3, 3, seed=1)
-    expected = fn.conv2d(x.double(), kernel.double(), padding=1)
-    found = winograd(x, transform_kernel(kernel))
+    expected = fn.conv2d(x.double(), kernel.double(), padding=zeros)
+    found = winograd(x, transform_kernel(kernel), zeros)
     assert found.shape == expected.shape
     assert relative(found, expected) < 2e-5
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_winograd_of_what_needs_no_padding(format: torch.memory_format) -> None:
+    """Where whole tiles fit and no zeros stand around, the input itself is read."""
+    x, kernel = random(2, 5, 10, 14).contiguous(memory_format=format), random(4, 5, 3, 3, seed=1)
+    before = x.clone()
+    expected = fn.conv2d(x.double(), kernel.double())
+    assert relative(winograd(x, transform_kernel(kernel), 0), expected) < 2e-5
+    assert torch.equal(x, before)
 
 
 def test_winograd_is_the_same_in_strips_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,20 +66,32 @@ def test_winograd_errs_no_more_than_float32_does() -> None:
     assert relative(winograd(x, transform_kernel(kernel)), expected) < 5e-6
 
 
+@pytest.mark.parametrize("padding", ["zeros", "nearest"])
 @pytest.mark.parametrize("filters", [8, 128], ids=["direct", "winograd"])
-@pytest.mark.parametrize("size", [(16, 24), (13, 9)])
-def test_response_and_gradient_are_autograds(filters: int, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(16, 24), (17, 13)])
+def test_response_and_gradient_are_autograds(
+    filters: int, size: tuple[int, int], padding: str
+) -> None:
     kernel = random(filters, filters, 3, 3) * (2 / 9 / filters) ** 0.5
     bias = random(filters, seed=2) * 0.1
     weights = random(2, filters, *size, seed=3)
     ours = random(2, filters, *size, seed=4).requires_grad_(True)
     theirs = ours.detach().double().requires_grad_(True)
-    y = ConvReLU(kernel, bias)(ours)
-    z = fn.relu(fn.conv2d(theirs, kernel.double(), bias.double(), padding=1))
+    layer = ConvReLU(kernel, bias, padding)
+    y = layer(ours)
+    around = fn.pad(theirs, (1, 1, 1, 1), mode="replicate" if padding == "nearest" else "constant")
+    z = fn.relu(fn.conv2d(around, kernel.double(), bias.double()))
     assert relative(y.detach(), z.detach()) < 1e-5
     (gradient,) = torch.autograd.grad((y * weights).sum(), ours)
     (expected,) = torch.autograd.grad((z * weights).sum(), theirs)
     assert relative(gradient, expected) < 1e-4
+    assert len(layer._transformed) == (2 if filters == 128 else 0)
+
+
+def test_of_few_positions_the_definition_is_quicker() -> None:
+    layer = ConvReLU(random(128, 128, 3, 3), random(128))
+    layer(random(1, 128, 8, 8))
+    assert not layer._transformed
 
 
 @pytest.mark.parametrize("size", [(8, 6), (7, 6), (8, 5), (3, 3), (2, 2)])
@@ -104,7 +127,7 @@ def test_a_response_that_was_asked_for_is_not_overwritten(net: Network) -> None:
 
 def test_other_precisions_take_the_definition() -> None:
     layer = ConvReLU(random(128, 128, 3, 3).bfloat16(), random(128).bfloat16())
-    y = layer(random(1, 128, 8, 8).bfloat16())
+    y = layer(random(1, 128, 16, 16).bfloat16())
     assert y.dtype == torch.bfloat16
     assert not layer._transformed
 
@@ -112,8 +135,8 @@ def test_other_precisions_take_the_definition() -> None:
 def test_a_network_first_used_in_inference_mode_still_gives_gradients() -> None:
     layer = ConvReLU(random(128, 128, 3, 3), random(128))
     with torch.inference_mode():
-        layer(random(1, 128, 8, 8))
-    x = random(1, 128, 8, 8).requires_grad_(True)
+        layer(random(1, 128, 16, 16))
+    x = random(1, 128, 16, 16).requires_grad_(True)
     (gradient,) = torch.autograd.grad(layer(x).sum(), x)
     assert gradient.isfinite().all()
 
@@ -121,6 +144,6 @@ def test_a_network_first_used_in_inference_mode_still_gives_gradients() -> None:
 def test_a_copy_of_a_layer_on_another_device_or_precision_is_right() -> None:
     """What was prepared for one precision is not used for another."""
     layer = ConvReLU(random(128, 128, 3, 3), random(128))
-    x = random(1, 128, 8, 8)
+    x = random(1, 128, 16, 16)
     single = layer(x)
     torch.testing.assert_close(layer.double()(x.double()).float(), single, rtol=1e-3, atol=1e-3)
