@@ -35,14 +35,16 @@ def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
             "in shape; make both pictures the same size"
         )
     squares = (F - P).square()
+    total = squares.sum((1, 2, 3), dtype=torch.promote_types(F.dtype, torch.float32))
     if reduction == "sum":
-        return squares.sum((1, 2, 3)) / 2
+        return total / 2
     if reduction == "mean":
         # Paper: the sum. Here: its mean, as in the authors' later code (NeuralImageSynthesis,
         # LossLayers.lua), because with a normalized network the sum is about a million and E_l
         # about one, so that every ratio of figure 4 gives the photograph; with the mean they go
         # from the painting to the photograph as there (benchmarks/README.md).
-        return squares.mean((1, 2, 3)) / 2
+        # Divided at last: the gradient of torch's mean does not lie in memory as F does.
+        return total / (2 * F[0].numel())
     raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
 
 
@@ -88,9 +90,11 @@ class _Gram(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (F,) = ctx.saved_tensors
         both = gradient + gradient.transpose(1, 2)
+        features = F.flatten(2)
+        if F.is_contiguous():
+            return (both @ features).view_as(F)
         # (M, N), so that the result lies in memory as F does: filters side by side.
-        towards = F.flatten(2).transpose(1, 2) @ both
-        return towards.transpose(1, 2).view_as(F)
+        return (features.transpose(1, 2) @ both).transpose(1, 2).view_as(F)
 
 
 def style_loss(

@@ -310,3 +310,27 @@ def test_unknown_style_reductions_and_powers_are_sentences() -> None:
         style_loss(F, F, reduction="median")
     with pytest.raises(ValueError, match="must be 1 or 2, got 3"):
         total_variation(F, power=3)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_responses_in_half_precision_do_not_overflow_in_their_sum(reduction: str) -> None:
+    F, P = torch.full((1, 64, 40, 40), 2.0).half(), torch.zeros(1, 64, 40, 40).half()
+    value = content_loss(F, P, reduction=reduction).item()
+    assert value == pytest.approx(2 * (F.numel() if reduction == "sum" else 1))
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_gradients_lie_in_memory_as_the_responses_do(
+    format: torch.memory_format, reduction: str
+) -> None:
+    """Or each layer below mixes two orders, which takes many times as long."""
+    F, P = (responses((2, 8, 6, 5), seed).contiguous(memory_format=format) for seed in (0, 1))
+    F.requires_grad_(True)
+    readings = {"mean": "paper", "sum": "sum"}
+    for loss in (
+        content_loss(F, P, reduction=reduction),
+        style_loss(F, P, reduction=readings[reduction]),
+    ):
+        (gradient,) = torch.autograd.grad(loss.sum(), F)
+        assert gradient.stride() == F.stride()

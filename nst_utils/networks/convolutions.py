@@ -136,7 +136,8 @@ class _ConvReLU(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (is_open,) = ctx.saved_tensors
-        return ctx.layer.towards_input(gradient * is_open), None
+        # In this order, because the product lies in memory as its first factor does.
+        return ctx.layer.towards_input(is_open * gradient), None
 
 
 def _fold_edge(padded: Tensor, dim: int) -> Tensor:
