@@ -16,7 +16,8 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
-    from nst_utils.app.recipes import Recipe, read_png, write_png
+    from nst_utils.app.recipe_files import read_png, write_png
+    from nst_utils.app.recipes import Recipe
     from nst_utils.app.sessions import Session
     from nst_utils.app.studio import studio
     from nst_utils.experiments.inversions import transform_features
@@ -146,7 +147,7 @@ _HOMES = {
     "plot_table": "nst_utils.plots.figures",
     "preset": "nst_utils.experiments.presets",
     "preset_table": "nst_utils.experiments.presets",
-    "read_png": "nst_utils.app.recipes",
+    "read_png": "nst_utils.app.recipe_files",
     "reconstruct_content": "nst_utils.experiments.reconstructions",
     "reconstruct_style": "nst_utils.experiments.reconstructions",
     "resize": "nst_utils.images.files",
@@ -165,7 +166,7 @@ _HOMES = {
     "vgg16": "nst_utils.networks.builders",
     "vgg19": "nst_utils.networks.builders",
     "vgg19_bn": "nst_utils.networks.builders",
-    "write_png": "nst_utils.app.recipes",
+    "write_png": "nst_utils.app.recipe_files",
 }
 
 

@@ -18,7 +18,8 @@ import torch
 from picture_files import encoded, linear_gray_profile, noisy, png, swapped_profile, tiff
 from PIL import Image, PngImagePlugin
 
-from nst_utils.app.recipes import KEYWORD, Recipe, read_png
+from nst_utils.app.recipe_files import KEYWORD, read_png
+from nst_utils.app.recipes import Recipe
 from nst_utils.images.files import load_image
 from nst_utils.images.names import samples
 

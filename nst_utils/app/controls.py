@@ -14,6 +14,7 @@ from nst_utils.app.layout import painting_to_photograph
 from nst_utils.app.limits import Limits
 from nst_utils.app.page import Section, explained, wide
 from nst_utils.app.pictures import PictureChoice, clear, named, uploads
+from nst_utils.app.recipe_files import read_png
 from nst_utils.app.recipes import (
     AROUND,
     LEAST_RATIO,
@@ -27,13 +28,12 @@ from nst_utils.app.recipes import (
     allowed,
     of_preset,
     ratios_around,
-    read_png,
 )
-from nst_utils.app.sentences import in_words
+from nst_utils.app.sentences import in_words, paragraph
+from nst_utils.app.sizes import enlarged, options
 from nst_utils.app.weights_upload import WeightsUpload
 from nst_utils.experiments.presets import PRESETS, preset
 
-SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024)
 _CONTENTS, _STYLES = ("content", "photoreal"), ("style", "photoreal")
 _LABEL = {"description_width": "8em"}
 
@@ -64,7 +64,9 @@ class Controls:
         self.style = PictureChoice("Painting", "nst-style", _STYLES, self.pictures, say)
         self._preset = self._labeled(widgets.Dropdown, "Preset", "nst-preset", options=[*PRESETS])
         self._weights = WeightsUpload(say)
-        self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size", options=[*SIZES])
+        self._size = self._labeled(widgets.Dropdown, "Size (px)", "nst-size")
+        self._enlarged = widgets.HTML()
+        self._enlarged.add_class("nst-enlarged")
         self._ratio = self._labeled(
             widgets.FloatLogSlider, "alpha/beta", "nst-ratio", min=LEAST_RATIO, max=MAX_RATIO
         )
@@ -93,6 +95,9 @@ class Controls:
         self.fill(recipe)
         for choice in (self.content, self.style):
             choice.radio.observe(lambda change: on_pictures(), "value")
+        for each in (self.content.radio, self.style.radio, self._size):
+            each.observe(lambda change: self._show_enlarged(), "value")
+        self._show_enlarged()
         self.widget, self.live_widget = self._layout(), self._live_layout()
 
     @staticmethod
@@ -104,7 +109,8 @@ class Controls:
     def _layout(self) -> widgets.Widget:
         parts = [self._content_layer, self._init, self._tv, self._seed, self._device, self._open]
         more = Section("More settings, and pictures saved before", "nst-more", parts)
-        chosen = [self._preset, self._weights.widget, self._size, self._steps, more.widget]
+        chosen = [self._preset, self._weights.widget, self._size, self._enlarged]
+        chosen += [self._steps, more.widget]
         box = widgets.VBox([self.content.widget, self.style.widget, *chosen])
         box.add_class("nst-controls")
         return box
@@ -162,8 +168,7 @@ class Controls:
         try:
             self._preset.value = recipe.preset
             self._weights.show(recipe.preset)
-            sizes = [size for size in SIZES if size <= (self._limits.size or size)]
-            self._size.options = sorted({*sizes, recipe.size})
+            self._size.options = options(self._limits.size, recipe.size)
             self._size.value = recipe.size
             self._fill_layers(recipe)
             self._fill_ratio(recipe)
@@ -175,6 +180,12 @@ class Controls:
             self._device.value = recipe.device if known else "auto"
         finally:
             self._filling = False
+
+    def _show_enlarged(self) -> None:
+        """Below the size: whether a picture has fewer pixels than that."""
+        if self._size.value and self.content.value and self.style.value:
+            chosen = (self._size.value, self.content.value, self.style.value)
+            self._enlarged.value = paragraph(enlarged(*chosen, self.pictures))
 
     def _fill_ratio(self, recipe: Recipe) -> None:
         """The range in which something happens: around the preset's own ratio."""

@@ -11,7 +11,10 @@ from nst_utils.app.page import Section
 from nst_utils.app.recipes import Recipe
 from nst_utils.app.sessions import Levels
 from nst_utils.app.views import Throttle, composition, curves, grams, match_table, plot_html
+from nst_utils.experiments.large import LARGEST_UNTILED, is_large
 from nst_utils.experiments.presets import preset
+from nst_utils.images.files import resize
+from nst_utils.networks.network import Network
 from nst_utils.optimize.results import Step
 from nst_utils.plots.style_match import GramPair, gram_matrices
 
@@ -25,6 +28,7 @@ class Panels:
         self._last: Step | None = None
         self._levels = Levels()
         self._recipe = Recipe()
+        self._network: Network | None = None
         self._style: Tensor | None = None
         self._image: Tensor | None = None
         self._targets: dict[str, Tensor] = {}  # the painting's Gram matrices, once wanted
@@ -47,10 +51,11 @@ class Panels:
         self.widget = widgets.VBox([self._loss_panel.widget, self._gram_panel.widget])
         self.widget.layout.display = "none"  # there is nothing yet
 
-    def begin(self, recipe: Recipe, style: Tensor) -> None:
-        """A new run; ``style`` is the painting in the size that is used."""
+    def begin(self, recipe: Recipe, style: Tensor, network: Network) -> None:
+        """A new run; ``style`` is the painting in the size that is used, ``network`` the run's."""
         with self._lock:
-            self._history, self._last, self._recipe, self._style = [], None, recipe, style
+            self._history, self._last, self._recipe = [], None, recipe
+            self._style, self._network = style, network
             self._image, self._targets, self._pairs = None, {}, {}
             self._levels = Levels()
         self.widget.layout.display = None
@@ -106,12 +111,11 @@ class Panels:
             self._curves.value = plot_html(figure, 560)
 
     def _compare(self) -> None:
-        if self._image is None or self._style is None:
+        if self._image is None or self._style is None or self._network is None:
             return
-        layers = preset(self._recipe.preset).style_layers
-        network = self._recipe.network()
-        self._targets = self._targets or gram_matrices(network, self._style, layers)
-        now = gram_matrices(network, self._image, layers)
+        layers, network = preset(self._recipe.preset).style_layers, self._network
+        self._targets = self._targets or gram_matrices(network, _copy(self._style), layers)
+        now = gram_matrices(network, _copy(self._image), layers)
         self._pairs = {layer: GramPair(now[layer], self._targets[layer]) for layer in layers}
         self._table.value = match_table(self._pairs)
         self._draw_grams()
@@ -120,3 +124,8 @@ class Panels:
         pair = self._pairs.get(str(self._layer.value))
         if pair is not None:
             self._grams.value = grams(pair, str(self._layer.value))
+
+
+def _copy(image: Tensor) -> Tensor:
+    """A smaller one of a large picture, which the network could see in tiles alone."""
+    return resize(image, LARGEST_UNTILED) if is_large(image.shape[2:]) else image

@@ -14,12 +14,14 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
+from nst_utils.app.limits import Limits
 from nst_utils.app.page import data_url, to_jpeg, wide
 from nst_utils.images.files import load_image, resize, to_pil
 from nst_utils.images.names import samples
 
 _THUMBNAIL = 96  # pixels
-_LARGEST = 2048  # pixels; what is uploaded is kept in memory
+# Pixels; what is uploaded is kept in memory, on a server no larger than that paints.
+_LARGEST, _LEAST_KEPT = 4096, 1024
 _numbers = itertools.count(1)
 
 
@@ -41,6 +43,11 @@ def named(name: str, content: bytes) -> io.BytesIO:
     file = io.BytesIO(content)
     file.name = name
     return file
+
+
+def _kept_at() -> int:
+    """The longest side at most of what is uploaded."""
+    return max(_LEAST_KEPT, min(_LARGEST, Limits.here().size or _LARGEST))
 
 
 def _thumbnail(picture: Tensor) -> str:
@@ -137,7 +144,7 @@ class PictureChoice:
             except (ValueError, OSError) as error:
                 self._say(f"Not taken: {error}.")
                 continue
-            kept = resize(picture, min(_LARGEST, max(picture.shape[2:])))
+            kept = resize(picture, min(_kept_at(), max(picture.shape[2:])))
             name = self._own_name(name, kept)
             self._uploaded[name] = kept
             self._thumbnails[name] = _thumbnail(picture)

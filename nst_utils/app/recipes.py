@@ -6,25 +6,24 @@ A recipe is what the controls of :mod:`nst_utils.app.studio` say.
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from math import log10
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
-from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from nst_utils.app import own_weights
 from nst_utils.app.limits import Limits
+from nst_utils.app.sentences import memory
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
+from nst_utils.experiments.large import Demand, demand, is_large, passes_of, seconds
 from nst_utils.experiments.presets import preset
-from nst_utils.experiments.style_transfer import CONTENT_LAYERS, CONTENT_WEIGHT
-from nst_utils.images.files import load_image, resize, to_pil
+from nst_utils.experiments.style_transfer import CONTENT_LAYERS, CONTENT_WEIGHT, transfer
+from nst_utils.images.files import load_image, resize
 from nst_utils.images.names import samples
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Weighting
@@ -34,13 +33,15 @@ from nst_utils.support import checks
 from nst_utils.support.messages import one_line
 from nst_utils.support.quick import quick_size
 
-KEYWORD = "nst_utils recipe"  # of the text in a PNG
 MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
 # The limits of the studio's controls, not of what can be run; of alpha/beta, as powers of 10.
 LEAST_RATIO, MAX_RATIO, MAX_FACTOR = -6, 4, 10
 AROUND = 2  # powers of ten that alpha/beta can be moved either way from the preset's own
 MAX_TV, MAX_STEPS, MAX_STUDIO_SEED = 1e9, 100_000, 2**31
 SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
+
+# Is told what a picture takes; then also about how many seconds.
+Foretold = Callable[[Demand, float | None], object]
 
 
 @dataclass(frozen=True)
@@ -126,41 +127,56 @@ class Recipe:
         """The preset's network, on the device; the last two are kept."""
         return _network(self.preset, str(checks.device(self.device)))
 
-    def run(self, pictures: Mapping[str, Tensor], so_far: Tensor | None = None) -> Run:
+    def run(
+        self,
+        pictures: Mapping[str, Tensor],
+        so_far: Tensor | None = None,
+        *,
+        network: Callable[[], Network] | None = None,
+        foretold: Foretold | None = None,
+    ) -> Run:
         """The work for a session. It loads everything itself, so that nobody else has to wait.
 
         Args:
             pictures: name -> (1, 3, H, W), of those that are not bundled.
             so_far: the picture to go on from, where that is the start.
+            network: gives the network, by default :meth:`network`.
+            foretold: is told what a large picture will take, before it is begun; a run that cannot
+                fit into memory ends there, with a ``ValueError``.
         """
 
         def run(callback: Callback) -> Result:
-            init: str | Tensor = self.init
-            if init == SO_FAR:
-                if so_far is None:
-                    raise ValueError("there is no picture yet to go on from; choose another start")
-                init = so_far
-            # Nothing of it would be left at a smaller size.
-            whole = {"smaller_first": None} if self.init == SO_FAR else {}
-            weighting = self.weighting
-            return preset(self.preset).transfer(
-                self.picture(self.content, pictures),
-                self.picture(self.style, pictures),
-                net=self.network(),
-                content_weight=weighting.content_weight,
-                style_layer_weights=tuple(weighting.style_layers.values()),
-                content_layers=(self.content_layer,),
-                init=init,
-                tv_weight=self.tv_weight,
-                steps=self.steps,
-                seed=self.seed,
-                device=self.device,
-                callback=callback,
-                progress=False,
-                **whole,
-            )
+            content, style = (self.picture(each, pictures) for each in (self.content, self.style))
+            net = (network or self.network)()
+            settings = self._settings(so_far, content)
+            if is_large(content.shape[2:]):
+                settings["tile"] = _tile(net, content, style, settings, foretold)
+            return transfer(content, style, net=net, callback=callback, progress=False, **settings)
 
         return run
+
+    def _settings(self, so_far: Tensor | None, content: Tensor) -> dict[str, Any]:
+        """The arguments of :func:`nst_utils.transfer` for a photograph of that size."""
+        theirs, weighting = preset(self.preset), self.weighting
+        settings: dict[str, Any] = {
+            "content_weight": weighting.content_weight,
+            "style_layer_weights": tuple(weighting.style_layers.values()),
+            "content_layers": (self.content_layer,),
+            "init": self.init,
+            "tv_weight": self.tv_weight,
+            "steps": self.steps,
+            "seed": self.seed,
+            "device": self.device,
+        }
+        if self.init == SO_FAR:
+            if so_far is None:
+                raise ValueError("there is no picture yet to go on from; choose another start")
+            # Nothing of it would be left at a smaller size.
+            settings |= {"init": so_far, "smaller_first": None}
+        elif is_large(content.shape[2:]):
+            first = passes_of(theirs, max(content.shape[2:]), self.steps, self.init)
+            settings |= {} if first is None else {"smaller_first": first}
+        return theirs.transfer_settings(**settings)
 
     def to_json(self) -> str:
         """As text; :func:`from_json` is the way back."""
@@ -212,32 +228,26 @@ def from_json(text: str) -> Recipe:
         raise ValueError(f"its settings cannot be used ({one_line(error)})") from None
 
 
-def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:
-    """Write (1, 3, H, W) as PNG, the recipe in it."""
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Software", "nst_utils")
-    info.add_itxt(KEYWORD, recipe.to_json())
-    to_pil(image).save(file, "PNG", pnginfo=info)
-
-
-def read_png(file: str | Path | BinaryIO) -> Recipe:
-    """The recipe in a PNG; ``ValueError`` where there is none."""
-    name = file if isinstance(file, (str, Path)) else getattr(file, "name", "the picture")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its size: the pixels are not read
-            if isinstance(file, (str, Path)) and not Path(file).is_file():
-                raise OSError  # a pipe would make it wait
-            with Image.open(file, formats=["PNG"]) as picture:
-                text = picture.info.get(KEYWORD)
-    except Exception:  # of a damaged file Pillow raises OSError, SyntaxError and others
-        raise ValueError(f"{name} is not a PNG that can be read") from None
-    if not isinstance(text, str):
-        raise ValueError(f"{name} holds no settings; only pictures saved in the studio do")
-    try:
-        return from_json(text)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+def _tile(
+    net: Network,
+    content: Tensor,
+    style: Tensor,
+    settings: Mapping[str, Any],
+    foretold: Foretold | None,
+) -> int | None:
+    """The tiles that a large picture is made in; what it takes is told, if somebody listens."""
+    takes = demand(net, content, style, settings)
+    if foretold is None:
+        return takes.tile
+    foretold(takes, None)
+    if takes.need > takes.free:
+        smallest = f", even in tiles of {takes.tile} px" if takes.tile else ""
+        raise ValueError(
+            f"{takes.size[1]}x{takes.size[0]} px take about {memory(takes.need)} of memory"
+            f"{smallest}, and {memory(takes.free)} are free; choose a smaller size"
+        )
+    foretold(takes, seconds(net, content, style, settings, takes.tile))
+    return takes.tile
 
 
 def _check_number(what: str, value: object, least: float, most: float) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 from nst_utils.app.layout import button, text
 from nst_utils.app.limits import Limits
 from nst_utils.app.page import data_url
-from nst_utils.app.recipes import Recipe, write_png
+from nst_utils.app.recipe_files import write_png
+from nst_utils.app.recipes import Recipe
 from nst_utils.app.sentences import counted
 from nst_utils.app.views import Stage
 from nst_utils.plots.film import write_gif

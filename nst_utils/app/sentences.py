@@ -22,6 +22,11 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
+def memory(size: float) -> str:
+    """A number of bytes, as one says it."""
+    return f"{size / 1e9:.1f} GB"
+
+
 def counted(number: int, what: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
@@ -47,14 +52,18 @@ def of_state(session: Session) -> str:
     return f"{ending} after {counted(number, 'step')}, {minutes(session.seconds)}{why}."
 
 
-def of_progress(session: Session, steps: int, image: Tensor) -> str:
-    """How far it is, in steps and, as the bar has it, in work: early steps are smaller."""
+def of_progress(session: Session, steps: int, image: Tensor, side: int | None = None) -> str:
+    """How far it is, in steps and, as the bar has it, in work: early steps are smaller.
+
+    ``side`` is the longest one of the copy that is painted now, where that is known.
+    """
     assert session.step is not None
     left = session.seconds_left
     until = f", {minutes(left)} left" if left and session.is_live else ""
+    copy = f", now at {side} px" if side and side < max(image.shape[2:]) else ""
     return (
         f"Step {session.step.number} of {steps}, {session.step.done:.0%} of the work, "
-        f"{minutes(session.seconds)}{until}; {image.shape[3]}x{image.shape[2]} px, "
+        f"{minutes(session.seconds)}{until}; {image.shape[3]}x{image.shape[2]} px{copy}, "
         f"{session.step.images.device.type}"
     )
 

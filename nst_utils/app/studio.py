@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import ipywidgets as widgets
@@ -21,9 +23,11 @@ from nst_utils.app.recipes import Recipe, allowed, of_preset
 from nst_utils.app.saving import Saves
 from nst_utils.app.sentences import ON_COLAB, counted, of_progress, of_state, paragraph
 from nst_utils.app.sessions import RUNNING, Session
+from nst_utils.app.sizes import Takes
 from nst_utils.app.tries import Tries
 from nst_utils.app.views import FILM, Stage, Throttle
 from nst_utils.app.work import Work
+from nst_utils.networks.network import Network
 from nst_utils.optimize.results import Step
 from nst_utils.plots.film import spread
 from nst_utils.support.checks import device as check_device
@@ -72,9 +76,11 @@ class Studio:
         self._photo = self._painting = torch.zeros(1, 3, 1, 1, device="cpu")
         self.session: Session | None = None
         self._blocking = blocking
+        self._network: Callable[[], Network] = recipe.network
         self._film_steps: set[int] = set()
         self._preview = Throttle(rate=5, share=0.1)
         self._state, self._where = map(text, ("nst-state", "nst-where"))
+        self._takes = Takes()
         self._progress = progress_bar()
         self.controls = Controls(recipe, self._say, self._reweigh, self._show_pair)
         self.pair = Pair(self.controls.pictures)
@@ -99,9 +105,10 @@ class Studio:
     def _layout(self) -> widgets.Widget:
         buttons = row([*self.work.buttons, *self.saves.buttons], "nst-buttons")
         notes = [widgets.HTML(ON_COLAB)] if self._blocking else []
+        said = [self._state, self._takes.widget, self._progress, self._where, self.saves.said]
         return studio_box(
             self.controls.widget,
-            [buttons, *notes, self._state, self._progress, self._where, self.saves.said],
+            [buttons, *notes, *said],
             [self.stage.picture, self.pair.widget, self.stage.sliders],
             self.controls.live_widget,
             [self.tries.widget, self.earlier.widget, self.panels.widget],
@@ -135,8 +142,12 @@ class Studio:
         except (ValueError, OSError) as error:
             return self._say(f"This cannot be started: {error}.")
         self._running = recipe
+        self._takes.clear()
         loaded = {recipe.content: self._photo, recipe.style: self._painting}
-        self.session = Session(recipe.run(loaded, self.image), self._on_step, self._on_change)
+        # One for the run and its panels, whatever is uploaded meanwhile; the run loads it.
+        self._network = cache(recipe.network)
+        run = recipe.run(loaded, self.image, network=self._network, foretold=self._takes)
+        self.session = Session(run, self._on_step, self._on_change)
         self.session.run_here() if self._blocking else self.session.start()
         return None
 
@@ -202,7 +213,7 @@ class Studio:
         self.pair.shrink()
         self.tries.fold()
         self.stage.begin(f"{recipe.content} in the style of {recipe.style}", self._photo)
-        self.panels.begin(recipe, self._painting)
+        self.panels.begin(recipe, self._painting, self._network())
 
     def _show(self, image: Tensor | None) -> None:
         session = self.session
@@ -212,7 +223,8 @@ class Studio:
         self.panels.show_shares()
         self._progress.value = session.step.done
         steps = quick_steps(self._running.steps)
-        self._where.value = paragraph(of_progress(session, steps, image))
+        side = self._takes.side_at(session.step.number)
+        self._where.value = paragraph(of_progress(session, steps, image, side))
 
     def _on_change(self) -> None:
         """The session's state is another: in the working thread, too."""
@@ -239,6 +251,7 @@ class Studio:
         except (ValueError, OSError) as error:
             return self._say(f"This cannot be shown again: {error}.")
         self.image, self.recipe, self.saves.said.value = made.image, recipe, ""
+        self._takes.clear()
         self.stage.begin(made.about, self._photo)
         self.stage.show(made.steps, made.image)
         for part in (self._progress, self.panels.widget):  # of another run

@@ -51,6 +51,9 @@ class WeightsUpload:
             except (ValueError, OSError) as error:
                 self._say(f"Not taken: {error}.")
             else:
-                self._say(f"The preset {self._name} uses the weights in {file} now.")
+                # A run that goes on, and its panels, keep the network that they began with.
+                self._say(
+                    f"The preset {self._name} uses the weights in {file} from the next start on."
+                )
         if change["new"]:
             clear(self._upload)

@@ -1,4 +1,4 @@
-"""``--print A4 --dpi 300``: the size of a picture that is to hang on a wall, and what it takes.
+"""``--print A4 --dpi 300``: the size of a picture that is to hang on a wall.
 
 Without torch, so that a mistake is said at once; what needs it is in :mod:`nst_utils.cli.large`.
 """
@@ -20,9 +20,6 @@ PAPERS = {
     "letter": (215.9, 279.4),
 }
 _MILLIMETERS = 25.4  # of an inch
-# What a picture is begun at, where strokes and shapes are found; then it is enlarged twice.
-BEGUN_AT, LARGEST_UNTILED = 512, 1024
-_SHARES_OF_STEPS = (0.65, 0.2)
 
 
 class Paper(NamedTuple):
@@ -62,20 +59,3 @@ def pixels(sheet: Paper, dpi: int, width: int, height: int) -> tuple[int, int]:
 def millimeters(side: int, dpi: int) -> int:
     """What so many pixels measure in print."""
     return round(side * _MILLIMETERS / dpi)
-
-
-def passes(longest: int, steps: int) -> dict[float, int] | None:
-    """Shares of the size, and how many steps are made there, before those at full size.
-
-    At full size from the start, strokes would be as fine as those of a small picture, on a large
-    sheet, and most of the time would go into finding out where things are.
-
-    >>> passes(3507, 300)
-    {0.146: 195, 0.5: 60}
-    """
-    share = round(BEGUN_AT / longest, 3)
-    shares = [each for each in (share, 0.5) if each < 0.9 and (each == share or share < 0.4)]
-    made = [int(part * steps) for part in _SHARES_OF_STEPS]
-    if not shares or not all(made):
-        return None
-    return dict(zip(shares, made, strict=False))

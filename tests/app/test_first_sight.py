@@ -17,7 +17,8 @@ from studio_driver import Driver, studios
 import nst_utils as nst
 from nst_utils.app import earlier
 from nst_utils.app.limits import Limits
-from nst_utils.app.recipes import Recipe, of_preset, read_png, write_png
+from nst_utils.app.recipe_files import read_png, write_png
+from nst_utils.app.recipes import Recipe, of_preset
 
 MakeStudio = Callable[..., Driver]
 
@@ -136,7 +137,7 @@ def test_alpha_beta_can_be_moved_around_the_presets_own_value(name: str, make: M
 def test_a_server_offers_and_takes_no_more_than_it_paints(limited: None, make: MakeStudio) -> None:
     studio = make(size=64, steps=300)
     assert studio["nst-steps"].value == 5
-    assert max(studio["nst-size"].options) == 64
+    assert max(size for _, size in studio["nst-size"].options) == 64
     studio["nst-preset"].value = "content-start"
     assert studio["nst-steps"].value == 5
     for size, steps, says in ((128, 5, "up to 64 px"), (64, 6, "up to 5 steps")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from studio_driver import Driver, studios
 from torch import Tensor
 
 import nst_utils as nst
-from nst_utils.app import own_weights, recipes
+from nst_utils.app import own_weights, panels, recipes
 from nst_utils.networks.architectures import ARCHITECTURES
 
 MakeStudio = Callable[..., Driver]
@@ -139,7 +140,9 @@ def test_without_a_connection_an_upload_is_enough(
     found = []
     for seed in (0, 1):
         studio.send("nst-weights-upload", "mine", write(squeezenet(seed)))
-        assert studio.says == f"The preset {PRESET} uses the weights in mine now."
+        assert (
+            studio.says == f"The preset {PRESET} uses the weights in mine from the next start on."
+        )
         found.append(studio.studio.controls.recipe.network())
     assert found[0].description != found[1].description, "networks are kept by that"
     for seed, net in enumerate(found):
@@ -147,3 +150,31 @@ def test_without_a_connection_an_upload_is_enough(
         assert torch.equal(kernel, squeezenet(seed)[FIRST].to(kernel))
     studio.click("try-ratios")
     studio.ends("All nine are there")
+
+
+def test_a_run_and_its_panels_keep_the_network_that_it_began_with(
+    make: MakeStudio, thin_net: nst.Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, measured = [thin_net], []
+
+    def grams(net: nst.Network, *given: object) -> object:
+        measured.append(net)
+        return gram_matrices(net, *given)  # type: ignore[arg-type]
+
+    gram_matrices = panels.gram_matrices
+    monkeypatch.setattr(panels, "gram_matrices", grams)
+    monkeypatch.setattr(panels, "grams", lambda pair, layer: "")  # a drawing, which takes seconds
+    monkeypatch.setattr(recipes, "_network", lambda name, device: now[0])
+    studio = make()
+    studio.begin()
+    now[0] = copy.copy(thin_net)  # what an upload does
+    studio["nst-gram-panel"].value = True
+    studio.click("stop")
+    studio.ends("Stopped after")
+    studio["nst-gram-panel"].value = False
+    studio["nst-gram-panel"].value = True
+    assert len(measured) >= 2
+    assert all(net is thin_net for net in measured)
+    studio["nst-steps"].value = 1
+    studio.paint()
+    assert measured[-1] is now[0]

@@ -16,7 +16,8 @@ from torch import Tensor
 
 import nst_utils as nst
 from nst_utils.app import recipes
-from nst_utils.app.recipes import KEYWORD, Recipe, from_json, of_preset, read_png, write_png
+from nst_utils.app.recipe_files import KEYWORD, read_png, write_png
+from nst_utils.app.recipes import Recipe, from_json, of_preset
 
 ODD = Recipe(
     content="Größe 1.jpg",

@@ -21,7 +21,8 @@ from studio_driver import Driver, studios
 
 import nst_utils as nst
 from nst_utils.app import recipes
-from nst_utils.app.recipes import KEYWORD, Recipe, read_png, write_png
+from nst_utils.app.recipe_files import KEYWORD, read_png, write_png
+from nst_utils.app.recipes import Recipe
 
 MakeStudio = Callable[..., Driver]
 # The others are no files: a browser cannot send them.

@@ -32,7 +32,7 @@ from browser import (
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
-from nst_utils.app.recipes import read_png
+from nst_utils.app.recipe_files import read_png
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Error, Page

@@ -6,7 +6,6 @@ import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,10 +13,8 @@ from outcome import Outcome
 from PIL import Image
 
 import nst_utils as nst
-from nst_utils.cli import large
-from nst_utils.cli.prints import Paper, paper, passes, pixels
+from nst_utils.cli.prints import Paper, paper, pixels
 from nst_utils.networks import builders
-from nst_utils.objective.rows import Row
 
 Run = Callable[..., Outcome]
 
@@ -57,19 +54,6 @@ def test_a_print_fits_on_its_sheet_and_fills_it_one_way(width: int, height: int)
     assert sides[1] <= 297.1
     assert sides[0] == pytest.approx(210, abs=0.1) or sides[1] == pytest.approx(297, abs=0.1)
     assert across / down == pytest.approx(width / height, rel=0.01)
-
-
-@pytest.mark.parametrize("longest", [100, 512, 568, 600, 1000, 1300, 3508, 7016])
-@pytest.mark.parametrize("steps", [1, 3, 20, 300])
-def test_the_passes_before_can_be_made(longest: int, steps: int) -> None:
-    first = passes(longest, steps)
-    if first is None:
-        assert longest < 600 or steps < 5
-        return
-    assert sum(first.values()) < steps
-    assert list(first) == sorted(first)
-    assert next(iter(first)) * longest == pytest.approx(512, abs=0.001 * longest)
-    assert all(0 < share < 0.9 for share in first)
 
 
 def test_a_print_is_of_that_size_and_says_so_in_its_file(
@@ -112,49 +96,3 @@ def test_webp_holds_none(run: Run, tmp_path: Path) -> None:
     outcome = run("transfer", "chelsea", "china", "-o", tmp_path / "a.webp", "--print", "A4")
     assert outcome.code == 2
     assert "WebP holds no dots to an inch" in outcome.complaint
-
-
-@pytest.mark.parametrize(("free", "expected"), [(1e12, None), (9e9, 1024), (8e9, 512), (1e6, 256)])
-def test_tiles_are_as_large_as_memory_allows(
-    free: float, expected: int | None, thin_net: nst.Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    needs = {None: 20e9, 1024: 8e9, 512: 7e9, 256: 6.5e9}
-    monkeypatch.setattr(large, "available", lambda device: free)
-    monkeypatch.setattr(large, "estimate", lambda net, rows, size, tile: needs[tile])
-    row = Row(content=torch.zeros(1, 3, 1200, 1600))
-    tile, need = large.tile_that_fits(thin_net, row, torch.device("cpu"), None)
-    assert (tile, need) == (expected, needs[expected])
-    assert large.tile_that_fits(thin_net, row, torch.device("cpu"), 512) == (512, 7e9)
-    small = Row(content=torch.zeros(1, 3, 96, 128))
-    assert large.tile_that_fits(thin_net, small, torch.device("cpu"), None)[0] is None
-
-
-def test_the_time_is_carried_over_by_pixels_and_steps(
-    thin_net: nst.Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A pixel of a step takes a microsecond, in tiles 2.25; a size begins with three more."""
-
-    def probe(content: torch.Tensor, style: torch.Tensor, **settings: Any) -> nst.Result:
-        pixels = content.shape[2] * content.shape[3]
-        return nst.Result(content, {}, {}, seconds=3e-6 * pixels, evaluations=3)
-
-    monkeypatch.setattr(large, "transfer", probe)
-    content, style = torch.zeros(1, 3, 1000, 2000), torch.zeros(1, 3, 50, 50)
-    given: dict[str, Any] = {"steps": 10, "device": "cpu"}
-    plain = large.seconds(content, style, thin_net, smaller_first=None, tile=None, **given)
-    assert plain == pytest.approx(2 * 13, rel=0.01)
-    first = {0.2: 4, 0.5: 4}
-    levels = large.seconds(content, style, thin_net, smaller_first=first, tile=512, **given)
-    expected = 7 * 2 * 0.2**2 + 2.25 * (7 * 2 * 0.5**2 + 5 * 2)
-    assert levels == pytest.approx(expected, rel=0.01)
-    given["steps"] = 16  # two at each of eight sizes, from 62 px of the shorter side
-    growing = large.seconds(content, style, thin_net, smaller_first="growing", tile=None, **given)
-    assert growing == pytest.approx(5 * 2 * sum(0.5**k for k in range(8)), rel=0.01)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.2, "1 s"), (40, "40 s"), (600, "10 min"), (9000, "2.5 h")],
-)
-def test_how_long_is_said_roughly(seconds: float, said: str) -> None:
-    assert large.duration(seconds) == said

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from picture_files import encoded, noisy, png
 from picture_mutations import SETTINGS, mutated, photograph, seeds, verdict
 
-from nst_utils.app.recipes import from_json, read_png
+from nst_utils.app.recipe_files import read_png
+from nst_utils.app.recipes import from_json
 from nst_utils.images import conversion, decoding
 from nst_utils.images.files import load_image, resize
 
