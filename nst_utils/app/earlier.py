@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nst_utils.app.page import close_all, data_url, to_jpeg
 from nst_utils.app.recipes import Recipe
+from nst_utils.experiments.large import is_large
 from nst_utils.images.files import resize, to_pil
 
 MOST = 12  # pictures; the oldest go
@@ -46,14 +47,16 @@ class Earlier:
         self.widget.layout.display = "none"
 
     def add(self, made: Made) -> None:
-        """Put it first."""
+        """Put it first; a large one with the 8 bits of each color that its file has."""
         css = f"nst-made-{next(_numbers)}"
         self._number += 1
         text = f"{self._number}: alpha/beta {made.recipe.ratio:.2g}"
         button = widgets.Button(description=text, tooltip=f"{made.about}, {made.steps} steps")
         button.add_class(css)
-        button.on_click(lambda _: self._show(made))
         small = to_jpeg(to_pil(resize(made.image, _THUMBNAIL)), quality=80)
+        if is_large(made.image.shape[2:]):
+            made = made._replace(image=made.image.clamp(0, 1).mul(255).round().byte())
+        button.on_click(lambda _: self._show(made._replace(image=_as_floats(made.image))))
         rule = f".nst-studio .{css} {{background-image: url({data_url(small, 'jpeg')})}}"
         self._made.insert(0, (made, button, rule))
         gone = self._made[MOST:]
@@ -63,3 +66,8 @@ class Earlier:
         self.widget.layout.display = None
         for _, button, _ in gone:
             close_all(button)
+
+
+def _as_floats(image: Tensor) -> Tensor:
+    """0..1, whatever it is kept as."""
+    return image if image.is_floating_point() else image.float() / 255

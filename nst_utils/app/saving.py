@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import ipywidgets as widgets
 from torch import Tensor
 
 from nst_utils.app.layout import button, text
@@ -19,6 +20,8 @@ from nst_utils.app.sentences import counted
 from nst_utils.app.views import Stage
 from nst_utils.plots.film import write_gif
 from nst_utils.support.paths import write_whole
+
+LARGE = 4_000_000  # bytes
 
 
 class Saves:
@@ -38,10 +41,16 @@ class Saves:
         self._made, self._stage, self._say = made, stage, say
         self._number = 0
         self.said = text("nst-saved")
+        self.file = widgets.Image(layout={"display": "none"})  # sent as bytes; nobody looks at it
+        self.file.add_class("nst-file")
         self.buttons = [
             button("Save picture", self._save_picture),
             button("Save film", self._save_film),
         ]
+
+    def clear(self) -> None:
+        """What was saved is of another picture."""
+        self.said.value, self.file.value = "", b""
 
     def _save_picture(self) -> None:
         image, recipe = self._made()
@@ -61,10 +70,20 @@ class Saves:
     def _save(self, buffer: io.BytesIO, kind: str, note: str) -> None:
         self._number += 1
         _, recipe = self._made()
-        self.said.value = save(recipe, buffer.getvalue(), kind, note, self._number)
+        data = buffer.getvalue()
+        self.said.value = save(recipe, data, kind, note, self._number, self._link(data, kind))
+
+    def _link(self, data: bytes, kind: str) -> str:
+        """What leads to the file, as attributes: its address is the file itself, but for a large
+        one, on which a page would halt for seconds. See ``studio.js``."""
+        if len(data) <= LARGE:
+            self.file.value = b""
+            return f'href="{data_url(data, kind)}"'
+        self.file.format, self.file.value = kind, data
+        return 'href="#" data-nst-file'
 
 
-def save(recipe: Recipe, data: bytes, kind: str, note: str, number: int = 1) -> str:
+def save(recipe: Recipe, data: bytes, kind: str, note: str, number: int, link: str) -> str:
     """Write a file, never over another one; return HTML that says where, with a link to it.
 
     A studio that is served writes none: whoever is before it has another disk, and shares this one
@@ -72,14 +91,13 @@ def save(recipe: Recipe, data: bytes, kind: str, note: str, number: int = 1) -> 
 
     Args:
         recipe: names the file after its pictures. data: its bytes. kind: ``"png"`` or ``"gif"``.
-        note: a sentence to add. number: of the file, where none is written.
+        note: a sentence to add. number: of the file, where none is written. link: attributes.
     """
-    link = data_url(data, kind)
     if Limits.here().is_served:
         name = html.escape(_name(recipe, kind, number))
         return (
             f'<p role="status">{name} goes to your browser\'s downloads. {note} '
-            f'<a data-nst-download download="{name}" href="{link}">Download it again</a></p>'
+            f'<a data-nst-download download="{name}" {link}>Download it again</a></p>'
         )
     path = free_name(recipe, kind)
     try:
@@ -88,7 +106,7 @@ def save(recipe: Recipe, data: bytes, kind: str, note: str, number: int = 1) -> 
     except (ValueError, OSError) as error:
         where = f"The notebook's folder takes no file ({html.escape(str(error))})."
     name = html.escape(path.name)
-    return f'<p role="status">{where} {note} <a download="{name}" href="{link}">Download it</a></p>'
+    return f'<p role="status">{where} {note} <a download="{name}" {link}>Download it</a></p>'
 
 
 def free_name(recipe: Recipe, kind: str) -> Path:

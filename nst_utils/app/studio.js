@@ -47,6 +47,11 @@
       set(input, "tabindex", "-1");
       set(input, "aria-hidden", "true");
     });
+    // A large file comes as bytes, beside the page.
+    all("a[data-nst-file]", (link) => {
+      const file = link.closest(".nst-studio").querySelector("img.nst-file");
+      if (file?.src.startsWith("blob:")) set(link, "href", file.src);
+    });
     all("a[data-nst-download]", (link) => {
       if (link.dataset.done) return;
       link.dataset.done = "yes";

@@ -105,10 +105,10 @@ class Studio:
     def _layout(self) -> widgets.Widget:
         buttons = row([*self.work.buttons, *self.saves.buttons], "nst-buttons")
         notes = [widgets.HTML(ON_COLAB)] if self._blocking else []
-        said = [self._state, self._takes.widget, self._progress, self._where, self.saves.said]
+        said = [self._state, self._takes.widget, self._progress, self._where]
         return studio_box(
             self.controls.widget,
-            [buttons, *notes, *said],
+            [buttons, *notes, *said, self.saves.said, self.saves.file],
             [self.stage.picture, self.pair.widget, self.stage.sliders],
             self.controls.live_widget,
             [self.tries.widget, self.earlier.widget, self.panels.widget],
@@ -207,7 +207,7 @@ class Studio:
         """The first step is made: what was there before can go."""
         recipe = self._running
         self._film_steps = set(spread(quick_steps(recipe.steps), FILM))
-        self.saves.said.value = ""
+        self.saves.clear()
         self._preview = Throttle(rate=5, share=0.1)
         self._progress.layout.display = None
         self.pair.shrink()
@@ -250,7 +250,8 @@ class Studio:
             self._photo = recipe.picture(recipe.content, self.controls.pictures)
         except (ValueError, OSError) as error:
             return self._say(f"This cannot be shown again: {error}.")
-        self.image, self.recipe, self.saves.said.value = made.image, recipe, ""
+        self.image, self.recipe = made.image, recipe
+        self.saves.clear()
         self._takes.clear()
         self.stage.begin(made.about, self._photo)
         self.stage.show(made.steps, made.image)

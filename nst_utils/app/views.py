@@ -14,12 +14,13 @@ from torch import Tensor
 
 from nst_utils.app.page import data_url, to_jpeg, wide
 from nst_utils.app.sentences import counted
-from nst_utils.images.files import to_pil
+from nst_utils.images.files import resize, to_pil
 from nst_utils.plots.figures import Drawing
 from nst_utils.plots.style_match import GramPair, plot_grams
 
 FILM = 48  # positions of the film's slider before its last, which is the picture now
 _LEAST_WIDTH = 512  # pixels on the screen; smaller pictures are enlarged
+_MOST_SHOWN = 1280  # of what goes to the page, several times a second; a file has all of them
 
 
 class Throttle:
@@ -71,6 +72,11 @@ def bars_html(rows: Sequence[tuple[str, float, str]], caption: str) -> str:
     return f'<table class="nst-bars"><caption>{caption}</caption>{"".join(lines)}</table>'
 
 
+def _shown(image: Tensor) -> Image.Image:
+    """The picture, (1, 3, H, W), as the page shows it: smaller where it is large."""
+    return to_pil(resize(image, _MOST_SHOWN) if max(image.shape[2:]) > _MOST_SHOWN else image)
+
+
 class Stage:
     """The picture, the photograph to compare it with, and the film of how it came about."""
 
@@ -102,7 +108,7 @@ class Stage:
 
     def begin(self, about: str, photo: Tensor) -> None:
         """A new run; ``about`` says what it paints."""
-        self.frames, self._photo, self._now, self._about = [], to_pil(photo), None, about
+        self.frames, self._photo, self._now, self._about = [], _shown(photo), None, about
         self.film.value = FILM
         self.sliders.layout.display = None
 
@@ -113,14 +119,14 @@ class Stage:
 
     def show(self, number: int, image: Tensor) -> None:
         """The picture after that step, (1, 3, H, W)."""
-        self._now = to_pil(image)
+        self._now = _shown(image)
         self._is_kept = bool(self.frames) and self.frames[-1][0] == number
         if self.is_live:
             self.draw()
 
     def keep(self, number: int, image: Tensor) -> None:
         """Add the picture after that step to the film."""
-        self.frames.append((number, to_jpeg(to_pil(image))))
+        self.frames.append((number, to_jpeg(_shown(image))))
 
     @property
     def film_pictures(self) -> list[Image.Image]:

@@ -19,6 +19,7 @@ from nst_utils.support.paths import studio_notebook
 PASSWORD = "NST_STUDIO_PASSWORD"
 PORT, PORTS = 8866, 20  # the first that is tried, and how many are
 VISITORS = 4
+LARGEST_FOR_OTHERS = 1024  # pixels: a larger picture takes gigabytes, and hours of a core
 
 
 def add_studio_options(sub: argparse.ArgumentParser) -> None:
@@ -47,7 +48,10 @@ def add_studio_options(sub: argparse.ArgumentParser) -> None:
         "shared out)",
     )
     group.add_argument(
-        "--max-size", type=whole(32), metavar="PIXELS", help="no larger picture (no limit)"
+        "--max-size",
+        type=whole(32),
+        metavar="PIXELS",
+        help=f"no larger picture (no limit; where others can come in, {LARGEST_FOR_OTHERS})",
     )
     group.add_argument("--max-steps", type=whole(1), help="no longer run (no limit)")
 
@@ -63,7 +67,8 @@ def studio_command(args: argparse.Namespace) -> int:
     threads = args.threads or (None if is_alone else max(1, _cores() // args.visitors))
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ.update(Limits(args.max_size, args.max_steps, is_served=True).environment)
+    size = args.max_size or (None if is_alone else LARGEST_FOR_OTHERS)
+    os.environ.update(Limits(size, args.max_steps, is_served=True).environment)
     from nst_utils.app.server import Serving, serve
 
     if not is_alone and not password:

@@ -19,6 +19,7 @@ from nst_utils.app import earlier
 from nst_utils.app.limits import Limits
 from nst_utils.app.recipe_files import read_png, write_png
 from nst_utils.app.recipes import Recipe, of_preset
+from nst_utils.experiments import large
 
 MakeStudio = Callable[..., Driver]
 
@@ -90,6 +91,26 @@ def test_another_start_loses_nothing(make: MakeStudio) -> None:
     studio.click("save-picture")
     assert read_png("chelsea-starry-night-1.png") == recipe
     assert len(results(studio)) == 2
+
+
+def test_a_large_result_is_kept_as_its_file_has_it(
+    make: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a quarter of the memory."""
+    studio = make(steps=1)
+    studio.paint()
+    studio.click("save-picture")
+    large_one = studio.studio.image
+    monkeypatch.setattr(large, "LARGEST_UNTILED", 16)
+    assert large_one is not None
+    studio.studio.earlier.add(earlier.Made(large_one, studio.studio.recipe, 1))
+    kept, _, _ = studio.studio.earlier._made[0]
+    assert kept.image.dtype == torch.uint8
+    results(studio)[0].click()
+    assert studio.studio.image is not large_one
+    studio.click("save-picture")
+    first, again = (nst.load_image(f"chelsea-starry-night-{k}.png") for k in (1, 2))
+    assert torch.equal(first, again)
 
 
 def test_while_a_run_goes_on_nothing_takes_its_place(make: MakeStudio) -> None:

@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin
 from studio_driver import Driver, studios
 
 import nst_utils as nst
-from nst_utils.app import recipes
+from nst_utils.app import recipes, saving
 from nst_utils.app.recipe_files import KEYWORD, read_png, write_png
 from nst_utils.app.recipes import Recipe
 
@@ -193,6 +193,24 @@ def test_a_saved_picture_holds_its_settings_and_nothing_is_overwritten(make: Mak
     studio.click("save-picture")
     assert Path(f"{SAVED}-1.png").read_bytes() == first
     assert read_png(f"{SAVED}-3.png").seed == 4
+
+
+def test_a_large_file_goes_to_the_page_as_bytes(
+    make: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not within the page's text, on which it would halt."""
+    studio = make(steps=1)
+    studio.paint()
+    studio.click("save-picture")
+    assert "base64" in studio["nst-saved"].value
+    assert not studio["nst-file"].value
+    monkeypatch.setattr(saving, "LARGE", 100)
+    studio.click("save-picture")
+    assert "data-nst-file" in studio["nst-saved"].value
+    assert "base64" not in studio["nst-saved"].value
+    assert studio["nst-file"].value == Path(f"{SAVED}-2.png").read_bytes()
+    studio.paint()
+    assert not studio["nst-file"].value
 
 
 def test_a_saved_picture_fills_another_studio_which_paints_it_again(make: MakeStudio) -> None:

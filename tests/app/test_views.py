@@ -59,6 +59,21 @@ def test_the_sliders_show_the_photograph_and_the_film(make: MakeStudio) -> None:
     assert studio["nst-stage"].value == now
 
 
+def test_of_a_large_picture_the_page_gets_a_smaller_one(
+    make: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "_MOST_SHOWN", 24)
+    studio = make()
+    studio.paint()
+    assert studio.studio.image is not None
+    assert studio.studio.image.shape[3] == 32
+    assert picture_of(studio["nst-stage"].value).shape == (16, 24, 3)
+    assert {each.size for each in studio.studio.stage.film_pictures} == {(24, 16)}
+    studio["nst-compare"].value = 100
+    photograph = np.asarray(to_pil(nst.load_image("chelsea", 24)), dtype=float)
+    assert off(picture_of(studio["nst-stage"].value), photograph).mean() < 10
+
+
 def test_the_next_run_is_seen_wherever_the_film_was_left(make: MakeStudio) -> None:
     studio = make()
     studio.paint()

@@ -63,6 +63,7 @@ def test_where_others_come_in_there_is_a_token_and_threads_are_shared_out(
     assert (asked["token"], asked["password"]) == ("", "swordfish")
     assert serving.PASSWORD not in os.environ
     assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert Limits.here().size == 1024
 
 
 def test_limits_are_told_to_the_studios(run: Run, asked: Asked) -> None:
