@@ -47,7 +47,8 @@
       set(input, "tabindex", "-1");
       set(input, "aria-hidden", "true");
     });
-    // A large file comes as bytes, beside the page.
+    // A large file comes as bytes, as a picture that is not shown.
+    all("img.nst-file", (file) => set(file, "alt", ""));
     all("a[data-nst-file]", (link) => {
       const file = link.closest(".nst-studio").querySelector("img.nst-file");
       if (file?.src.startsWith("blob:")) set(link, "href", file.src);

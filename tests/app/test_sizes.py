@@ -16,7 +16,7 @@ from studio_driver import Driver, studios
 from waiting import comes_true
 
 import nst_utils as nst
-from nst_utils.app import sizes
+from nst_utils.app import panels, sizes
 from nst_utils.app.limits import Limits
 from nst_utils.app.recipe_files import write_png
 from nst_utils.app.recipes import Recipe, of_preset
@@ -168,3 +168,22 @@ def test_a_server_that_paints_small_pictures_takes_no_large_one(
     assert "pictures of up to 1024 px are painted here, not of 2048" in studio.says
     studio.send("nst-content-upload", "mine.png", encoded(noisy(1600, 16), "PNG"))
     assert studio.studio.controls.pictures["mine.png"].shape[3] == 1024
+
+
+def test_the_gram_panel_sees_a_smaller_copy(
+    thin_net: nst.Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network would take as much memory as the run without its tiles."""
+    seen: list[tuple[int, ...]] = []
+
+    def grams(net: object, picture: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
+        seen.append(tuple(picture.shape[2:]))
+        return {layer: torch.ones(2, 2) for layer in layers}
+
+    monkeypatch.setattr(panels, "gram_matrices", grams)
+    monkeypatch.setattr(panels, "grams", lambda pair, layer: "")
+    made = panels.Panels()
+    made.begin(Recipe(), torch.zeros(1, 3, 32, 2048), thin_net)
+    made.show_all(torch.zeros(1, 3, 64, 1024))
+    made._gram_panel.button.value = True
+    assert seen == [(16, 1024), (64, 1024)]

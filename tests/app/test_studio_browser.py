@@ -54,6 +54,7 @@ needs_voila = pytest.mark.skipif(not find_spec("voila"), reason="Voila is not in
 # What the page shows, of the studio with that number.
 TEXT = "([css, i]) => document.querySelectorAll(css)[i]?.innerText ?? ''"
 SOURCE = "document.querySelectorAll('.nst-stage img')[{}]?.src"
+LINK = "document.querySelector('.nst-saved a').href"
 CHANGED = f"before => {{ const now = {SOURCE.format(0)}; return now && now !== before; }}"
 SAYS = f"([css, i, part]) => (({TEXT})([css, i])).includes(part)"
 
@@ -86,8 +87,10 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def small_studio(lab: Lab) -> Iterator[Page]:
-    """A page with one, for the tests that do not care who was there before: see ``anew``."""
-    with lab.opened(notebook("nst.studio(size=64, steps=20)")) as page:
+    """A page with one, for the tests that do not care who was there before: see ``anew``. The
+    second cell lets it send files as it sends large ones."""
+    as_bytes = "from nst_utils.app import saving\nsaving.LARGE = 0"
+    with lab.opened(notebook("nst.studio(size=64, steps=20)", as_bytes)) as page:
         yield page
 
 
@@ -302,7 +305,9 @@ def test_a_screen_reader_is_told_what_things_are_and_what_they_say(small_studio:
 
 
 @needs_lab
-def test_the_film_the_comparison_and_the_gram_matrices_are_shown(small_studio: Page) -> None:
+def test_the_film_the_comparison_and_the_gram_matrices_are_shown(
+    lab: Lab, small_studio: Page
+) -> None:
     page = small_studio
     anew(page)
     click(page, ".nst-start")
@@ -326,6 +331,13 @@ def test_the_film_the_comparison_and_the_gram_matrices_are_shown(small_studio: P
     assert "% off" in text(page, ".nst-match")
     page.wait_for_selector("img[alt^='Gram matrices of conv3_1']")  # it is drawn afterwards
     assert page.locator("img[alt^='Gram matrices of conv3_1']").count() == 1
+    run_cell(page, 1)
+    click(page, ".nst-save-picture")
+    wait_for(page, ".nst-saved", "Saved as")
+    file = lab.folder / text(page, ".nst-saved").split()[2]
+    size = f"fetch({LINK}).then(file => file.blob()).then(file => file.size)"
+    assert comes_true(page, f"{LINK}.startsWith('blob:')", DRAW)
+    assert page.evaluate(size) == file.stat().st_size
     assert not page.locator(".nst-studio img:not([alt])").count()
 
 

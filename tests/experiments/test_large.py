@@ -40,12 +40,31 @@ def test_tiles_are_as_large_as_memory_allows(
     assert large.tile_that_fits(thin_net, small, free, None)[0] is None
 
 
+def test_what_a_picture_takes_is_that_of_its_own_settings(
+    thin_net: nst.Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, painting = torch.zeros(1, 3, 1200, 1600), torch.zeros(1, 3, 40, 40)
+    given = nst.preset("paper").transfer_settings(device="cpu", smaller_first={0.25: 200})
+    by_lbfgs = large.demand(thin_net, photo, painting, given)
+    by_adam = large.demand(thin_net, photo, painting, given | {"optimizer": "adam"})
+    assert by_adam.need < by_lbfgs.need
+    assert by_lbfgs.stages == ((400, 200), (1600, 100))
+    assert [by_lbfgs.side_at(step) for step in (1, 200, 201, 300)] == [400, 400, 1600, 1600]
+    monkeypatch.setattr(large, "available", lambda device: by_lbfgs.need)
+    tight = large.demand(thin_net, photo, painting, given)
+    assert tight.tile is not None, "a tenth of what is free stays free"
+    sorted_ones = given | {"style_statistics": "histogram"}
+    assert large.demand(thin_net, photo, painting, sorted_ones).tile is None
+
+
 def test_the_time_is_carried_over_by_pixels_and_steps(
     thin_net: nst.Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pixel of a step takes a microsecond, in tiles 2.25; a size begins with three more."""
+    timed: list[dict[str, Any]] = []
 
     def probe(content: torch.Tensor, style: torch.Tensor, **settings: Any) -> nst.Result:
+        timed.append(settings)
         pixels = content.shape[2] * content.shape[3]
         return nst.Result(content, {}, {}, seconds=3e-6 * pixels, evaluations=3)
 
@@ -65,6 +84,12 @@ def test_the_time_is_carried_over_by_pixels_and_steps(
     # Two steps at each of eight sizes, from 62 px of the shorter side.
     growing = seconds(steps=16, smaller_first="growing")
     assert growing == pytest.approx(5 * 2 * sum(0.5**k for k in range(8)), rel=0.01)
+
+    seconds(optimizer="adam", style_layers=("fire3",), style_statistics="gram")
+    assert {**timed[-1], "steps": 10} == {
+        **{"net": thin_net, "progress": False, "exact": False, "steps": 10, "device": "cpu"},
+        **{"optimizer": "adam", "style_layers": ("fire3",), "style_statistics": "gram"},
+    }
 
 
 @pytest.mark.parametrize(
