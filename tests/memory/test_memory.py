@@ -363,9 +363,9 @@ def test_a_picture_too_large_for_the_process_ends_in_a_line_before_the_run(tmp_p
 
 # So that it is the responses that take the memory, not the kernels of deep layers.
 SHALLOW: dict[str, Any] = {"content_layers": ["conv1_2"], "style_layers": ["conv1_1"]}
-# What is enough differs from process to process, and the room between too little and enough for the
-# whole may be narrow, so it is searched by halves. Each limit is that of a process of its own, made
-# from one that has loaded everything.
+# What is enough differs from machine to machine, so it is searched by halves; at 448 px the room
+# between too little and enough for the whole is wide. Each limit is that of a process of its own,
+# made from one that has loaded everything.
 SCARCE = """
 import os, sys
 estimate.available = lambda device: 10**15  # as if there were enough
@@ -403,8 +403,8 @@ sys.exit(f"no limit was found at which it goes on in tiles: {tried}")
 def test_a_run_that_runs_out_of_memory_ends_with_the_same_picture(
     net: Network, tmp_path: Path
 ) -> None:
-    content, style = (nst.load_image(name, 320) for name in ("chelsea", "starry-night"))
-    content, style = nst.resize(content, (320, 320)), style[..., :100, :100].clone()
+    content, style = (nst.load_image(name, 448) for name in ("chelsea", "starry-night"))
+    content, style = nst.resize(content, (448, 448)), style[..., :100, :100].clone()
     run: dict[str, Any] = {
         "steps": 2,
         "exact": True,
