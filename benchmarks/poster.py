@@ -46,8 +46,8 @@ PAIRS = (
     ("chelsea", "cafe-terrace-at-night"),
 )
 WAYS = ("crowsonkb", "poster")
-# The preset, and what was tried besides: without total variation; on the paper's network, with its
-# ratios and equal layers; and on that with max pooling.
+# The preset, and what was tried besides: without total variation, and with as much as theirs; on the
+# paper's network, with its ratios and equal layers; and on that with max pooling.
 PAPERS: dict[str, Any] = {
     "normalized": "authors",
     "pooling": "avg",
@@ -58,6 +58,7 @@ PAPERS: dict[str, Any] = {
 OTHERWISE: dict[str, dict[str, Any]] = {
     "poster": {},
     "no-variation": {"tv_weight": 0.0},
+    "their-variation": {"tv_weight": 2 * 57.6**2 * 0.025},
     "papers-network": PAPERS,
     "papers-network-max-pooling": PAPERS | {"pooling": "max"},
 }
