@@ -31,6 +31,13 @@ SWEEP = 2000  # milliseconds between two looks at who is still there
 UPLOAD = 100 * 2**20  # bytes of a message: a picture of that size can be uploaded
 _KERNEL = re.compile(r'"kernelId": "([\w-]+)"')
 
+# All that a page loads is of this server. Voila's asks a network of others for the icons of Font
+# Awesome, which the studio does not have: without a way out it would wait for them.
+_OWN = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss:; "
+    "frame-ancestors 'self'"
+)
+
 FULL = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <title>The studio is full</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -162,6 +169,7 @@ class StudioServer(Voila):
     def init_settings(self) -> dict[str, Any]:
         settings = dict(super().init_settings())
         self._visitors = Visitors(_Kernels(self.kernel_manager), self.visitors_at_once)
+        settings["headers"] = {"Content-Security-Policy": _OWN, **settings.get("headers", {})}
         return settings | {"nst_visitors": self._visitors, "nst_port": self.port}
 
     def init_handlers(self) -> list[Any]:

@@ -35,7 +35,7 @@ from PIL import Image
 from nst_utils.app.recipe_files import read_png
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Error, Page
+    from playwright.sync_api import Browser, Error, Page, Request
 
 APP = Path(__file__).resolve().parents[2] / "notebooks" / "app" / "studio.ipynb"
 LONG = "size=64, steps=10000"
@@ -424,13 +424,18 @@ def reload_at_once(page: Page) -> None:
 @needs_voila
 def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> None:
     """A run is found again however often its page is loaded; there is one process, for one visitor;
-    what is saved goes to the browser."""
+    what is saved goes to the browser; nothing is asked of another server."""
     port, asked = free_port(), []
+    requests: list[Request] = []
     command = ["nst_utils", "studio", "--no-browser", f"--port={port}", "--visitors=1"]
     with serving([*command, "--max-size=256"], port, tmp_path, quick=False) as address:
         page = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.on("request", lambda request: requests.append(request))
         page.goto(address, timeout=1000 * START)
         page.wait_for_selector(".nst-start", timeout=1000 * START)
+        sent = [each for each in requests if each.failure != "csp"]
+        ours = ("data:", "blob:", f"http://127.0.0.1:{port}/")
+        assert [each.url for each in sent if not each.url.startswith(ours)] == []
         sizes = page.locator(".nst-size option").all_inner_texts()
         assert max(map(int, sizes)) == 256
         page.locator(".nst-size select").select_option("128")
