@@ -46,8 +46,8 @@ PAIRS = (
     ("chelsea", "cafe-terrace-at-night"),
 )
 WAYS = ("crowsonkb", "poster")
-# The preset, and what was tried besides: without total variation, and with as much as theirs; on the
-# paper's network, with its ratios and equal layers; and on that with max pooling.
+# The preset, and what was tried besides: without total variation, and with other shares of it; on
+# the paper's network, with its ratios and equal layers; and on that with max pooling.
 PAPERS: dict[str, Any] = {
     "normalized": "authors",
     "pooling": "avg",
