@@ -70,12 +70,17 @@ class Standard:
 STDERR, STDOUT = Standard("stderr"), Standard("stdout")
 
 
-def say(line: str) -> None:
-    """Print one line on standard error, without tearing a bar apart."""
+def say(sentence: str) -> None:
+    """Print a sentence on standard error, its settings named as where the program was called."""
+    print_line(wording.get()(sentence))
+
+
+def print_line(line: str) -> None:
+    """Print one line on standard error as it is, without tearing a bar apart."""
     from tqdm import tqdm  # loaded by who has a bar; most sentences come without one
 
     with tqdm.external_write_mode(file=STDERR):
-        STDERR.write(f"nst: {wording.get()(line)}\n")
+        STDERR.write(f"nst: {line}\n")
 
 
 def tell(text: str) -> Exception | None:

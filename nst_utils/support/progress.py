@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from nst_utils.support.messages import STDERR, say, silent
+from nst_utils.support.messages import STDERR, print_line, silent
 
 _IN_NOTEBOOK = any(each.__module__ == "tqdm.notebook" for each in tqdm.__mro__)
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -72,4 +72,5 @@ class Progress:
         if done and int(_TENTHS * share) > self._last:
             self._last = int(_TENTHS * share)
             percent = f"{100 * share:.0f} %" if total else ""
-            say(f"{self._what}: {', '.join(filter(None, (percent, told)))}")
+            # As it is: "style=201" is a loss here, not a setting.
+            print_line(f"{self._what}: {', '.join(filter(None, (percent, told)))}")
