@@ -17,17 +17,20 @@ GROWING = "growing"
 
 # A size whose shorter side would have fewer pixels is not worth its start.
 LEAST_SIDE = 64
+# The least longer side that a picture grows from: of less, faces do not come back.
+GROWN_FROM = 128
 
 
 def growing_shares(size: Sequence[int], steps: int) -> dict[float, int]:
     """Sizes that grow by the square root of 2, with the same number of ``steps`` at each.
 
-    As in crowsonkb/style-transfer-pytorch.
+    As in crowsonkb/style-transfer-pytorch, from 128 px of the longer side on.
 
-    >>> growing_shares((240, 320), 200)
-    {0.3535533905932738: 50, 0.5: 50, 0.7071067811865476: 50}
+    >>> growing_shares((240, 320), 210)
+    {0.5: 70, 0.7071067811865476: 70}
     """
     shares = [0.5 ** (k / 2) for k in range(1, 30)]
+    shares = [share for share in shares if max(size) * share >= GROWN_FROM]
     shares = [share for share in shares if min(size) * share >= LEAST_SIDE]
     each = steps // (len(shares) + 1)
     return dict.fromkeys(sorted(shares), each) if each else {}

@@ -81,7 +81,7 @@ def test_the_time_is_carried_over_by_pixels_and_steps(
     levels = seconds(512, smaller_first=first)
     expected = 7 * 2 * 0.2**2 + 2.25 * (7 * 2 * 0.5**2 + 5 * 2)
     assert levels == pytest.approx(expected, rel=0.01)
-    # Two steps at each of eight sizes, from 62 px of the shorter side.
+    # Two steps at each of eight sizes, from 177 px of the longer side.
     growing = seconds(steps=16, smaller_first="growing")
     assert growing == pytest.approx(5 * 2 * sum(0.5**k for k in range(8)), rel=0.01)
 

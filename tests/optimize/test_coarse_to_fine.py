@@ -276,9 +276,10 @@ def test_shares_that_cannot_be_are_a_sentence(
     ("size", "steps", "expected"),
     [
         ((43, 64), 5, [(43, 64, 5)]),  # no smaller size is worth its start
-        ((96, 130), 5, [(67, 91, 2), (96, 130, 3)]),
-        ((300, 200), 9, [(106, 70, 2), (150, 100, 2), (212, 141, 2), (300, 200, 3)]),
-        ((300, 200), 3, [(300, 200, 3)]),  # fewer steps than sizes
+        ((96, 190), 5, [(67, 134, 2), (96, 190, 3)]),
+        ((60, 300), 5, [(60, 300, 5)]),  # the shorter side would be less than 64
+        ((300, 200), 7, [(150, 100, 2), (212, 141, 2), (300, 200, 3)]),
+        ((300, 200), 2, [(300, 200, 2)]),  # fewer steps than sizes
     ],
 )
 def test_sizes_grow_by_the_square_root_of_2(
