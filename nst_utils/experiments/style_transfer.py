@@ -123,8 +123,9 @@ def transfer(
         smaller_first: make the picture smaller first, enlarge it and go on: shares of the size, and
             how many of ``steps`` are made there. ``{0.5: 500}`` with 700 steps is what the authors
             came to do. Or ``"growing"``: sizes that grow by the square root of 2, from 128 px of
-            the longer side, with as many steps at each. The painting is smaller there, too, and no layer is left out. It takes
-            the place of the levels that a run from noise has otherwise; ``{}`` is ``None``.
+            the longer side, with as many steps at each. The painting is smaller there, too, and no
+            layer is left out. It takes the place of the levels that a run from noise has
+            otherwise; ``{}`` is ``None``.
         seed: of the noise. device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         tile: let the network see the picture in tiles of so many pixels a side: the same picture
             with less memory, in more time (see :mod:`nst_utils.objective.evaluation`).
