@@ -45,7 +45,7 @@ PRESETS = {
         smaller_first=None,
     ),
     # For a picture to hang up: what github.com/crowsonkb/style-transfer-pytorch minimizes, by
-    # L-BFGS, which comes to much the same picture in a quarter of the time (benchmarks/poster.py).
+    # L-BFGS, which comes to much the same picture in a third of the time (benchmarks/poster.py).
     # Losses go with the square of the responses, and those of the Oxford release are 57.6 times as
     # large as with torchvision's input; our distance has the factor 0.025.
     "poster": Preset(
