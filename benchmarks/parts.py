@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -39,17 +39,6 @@ def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> str:
     return " | ".join(f"{1000 * median(times[1:]):.0f} ms" for times in spent.values())
 
 
-@contextmanager
-def instead(module: Any, name: str, value: object) -> Iterator[None]:
-    """The module with that in the place of what it has."""
-    before = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, before)
-
-
 def winograd(sizes: Sequence[int], rounds: int) -> None:
     """The paper's layers, by the least number of positions for which Winograd's method is used."""
     print("| size | padding |", " | ".join(LEAST), "|\n|---|---|" + "---|" * len(LEAST))
@@ -62,7 +51,7 @@ def winograd(sizes: Sequence[int], rounds: int) -> None:
             )
 
             def evaluate(least: int, objective: Any = objective, image: Tensor = pair[0]) -> None:
-                with instead(convolutions, "_LEAST_POSITIONS", least):
+                with mock.patch.object(convolutions, "_LEAST_POSITIONS", least):
                     objective.evaluate(image)
 
             ways = {name: lambda least=least: evaluate(least) for name, least in LEAST.items()}
@@ -79,7 +68,7 @@ def content(sizes: Sequence[int], rounds: int) -> None:
             objective, image = nst.Objective(nst.vgg19(), [row]), 0.9 * photo
 
             def with_mean(objective: Any = objective, image: Tensor = image) -> None:
-                with instead(evaluation, "content_loss", _mean):
+                with mock.patch.object(evaluation, "content_loss", _mean):
                     objective.evaluate(image)
 
             ways = {"sum": lambda o=objective, x=image: o.evaluate(x), "mean": with_mean}

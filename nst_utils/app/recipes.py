@@ -17,7 +17,6 @@ from torch import Tensor
 
 from nst_utils.app import own_weights
 from nst_utils.app.limits import Limits
-from nst_utils.app.sentences import memory
 from nst_utils.app.sessions import Run
 from nst_utils.experiments.arguments import INITS, style_table
 from nst_utils.experiments.large import Demand, demand, is_large, passes_of, seconds
@@ -30,7 +29,7 @@ from nst_utils.objective.rows import Weighting
 from nst_utils.optimize.results import Callback, Result
 from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
-from nst_utils.support.messages import one_line
+from nst_utils.support.messages import gigabytes, one_line
 from nst_utils.support.quick import quick_size
 
 MAX_TEXT = 100_000  # characters; a recipe has less than a thousand
@@ -243,8 +242,8 @@ def _tile(
     if takes.need > takes.free:
         smallest = f", even in tiles of {takes.tile} px" if takes.tile else ""
         raise ValueError(
-            f"{takes.size[1]}x{takes.size[0]} px take about {memory(takes.need)} of memory"
-            f"{smallest}, and {memory(takes.free)} are free; choose a smaller size"
+            f"{takes.size[1]}x{takes.size[0]} px take about {gigabytes(takes.need)} of memory"
+            f"{smallest}, and {gigabytes(takes.free)} are free; choose a smaller size"
         )
     foretold(takes, seconds(net, content, style, settings, takes.tile))
     return takes.tile

@@ -22,11 +22,6 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
-def memory(size: float) -> str:
-    """A number of bytes, as one says it."""
-    return f"{size / 1e9:.1f} GB"
-
-
 def counted(number: int, what: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

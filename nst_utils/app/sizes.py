@@ -8,9 +8,10 @@ from torch import Tensor
 
 from nst_utils.app.layout import text
 from nst_utils.app.recipe_files import DPI
-from nst_utils.app.sentences import memory, paragraph
+from nst_utils.app.sentences import paragraph
 from nst_utils.experiments.large import Demand, duration, is_large
 from nst_utils.images.names import samples
+from nst_utils.support.messages import gigabytes
 
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1536, 2048, 3072, 4096)
 _CENTIMETERS = 2.54  # of an inch
@@ -80,6 +81,6 @@ def takes(demand: Demand, seconds: float | None) -> str:
     begun = f", begun at {', then '.join(first)}" if first else ""
     long = "a few steps are timed now" if seconds is None else f"about {duration(seconds)}"
     return (
-        f"{width}x{height} px{begun}: about {memory(demand.need)} of memory{in_tiles} "
-        f"({memory(demand.free)} are free), and {long}."
+        f"{width}x{height} px{begun}: about {gigabytes(demand.need)} of memory{in_tiles} "
+        f"({gigabytes(demand.free)} are free), and {long}."
     )

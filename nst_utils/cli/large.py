@@ -13,7 +13,7 @@ from nst_utils.experiments.large import demand, duration, passes_of, seconds
 from nst_utils.experiments.presets import preset
 from nst_utils.images.files import load_image
 from nst_utils.networks.network import Network
-from nst_utils.support.messages import say
+from nst_utils.support.messages import gigabytes, say
 
 
 def as_print(args: Namespace) -> None:
@@ -45,7 +45,7 @@ def foretold(
         long = seconds(net, content, style, settings, takes.tile)
         say(
             f"{millimeters(width, args.dpi)}x{millimeters(height, args.dpi)} mm at {args.dpi} dpi "
-            f"are {width}x{height} px: about {takes.need / 1e9:.1f} GB of memory{in_tiles}, and "
+            f"are {width}x{height} px: about {gigabytes(takes.need)} of memory{in_tiles}, and "
             f"about {duration(long)}"
         )
     return takes.tile

@@ -15,6 +15,7 @@ from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
 from nst_utils.objective.rows import Row
 from nst_utils.objective.statistics import add_up
+from nst_utils.support.messages import gigabytes
 
 # Copies of a picture that an optimizer keeps, and that each of its steps works on: L-BFGS 20 pairs,
 # and about as much again for the curvature and the line search.
@@ -68,8 +69,8 @@ def check_fits(
         ways.append(f"pictures of at most {limit} px (size={limit})")
     need = estimate(net, rows, size, optimizer, tile)
     raise ValueError(
-        f"a picture of {width}x{height} px needs about {need / 1e9:.1f} GB of memory here, but "
-        f"{free / 1e9:.1f} GB are free; use {', or '.join(ways) or 'a machine with more memory'}"
+        f"a picture of {width}x{height} px needs about {gigabytes(need)} of memory here, but "
+        f"{gigabytes(free)} are free; use {', or '.join(ways) or 'a machine with more memory'}"
     )
 
 

@@ -30,8 +30,8 @@ def growing_shares(size: Sequence[int], steps: int) -> dict[float, int]:
     {0.5: 70, 0.7071067811865476: 70}
     """
     shares = [0.5 ** (k / 2) for k in range(1, 30)]
-    shares = [share for share in shares if max(size) * share >= GROWN_FROM]
-    shares = [share for share in shares if min(size) * share >= LEAST_SIDE]
+    least = max(GROWN_FROM / max(size), LEAST_SIDE / min(size))
+    shares = [share for share in shares if share >= least]
     each = steps // (len(shares) + 1)
     return dict.fromkeys(sorted(shares), each) if each else {}
 

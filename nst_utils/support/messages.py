@@ -88,6 +88,11 @@ def tell(text: str) -> Exception | None:
     return STDOUT.attempt(f"{text}\n")
 
 
+def gigabytes(size: float) -> str:
+    """A number of bytes, as one says it."""
+    return f"{size / 1e9:.1f} GB"
+
+
 def one_line(error: object, whole: bool = False) -> str:
     """What an error says, on one line; its type where it says nothing.
 
