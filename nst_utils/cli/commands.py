@@ -31,7 +31,7 @@ from nst_utils.experiments.presets import preset
 from nst_utils.experiments.reconstructions import reconstruct_content, reconstruct_style
 from nst_utils.experiments.style_transfer import transfer
 from nst_utils.images.files import dpi_of, load_image
-from nst_utils.images.guided import photorealistic
+from nst_utils.images.guided import photorealistic_if_it_fits
 from nst_utils.images.masks import load_alpha, load_mask
 from nst_utils.images.names import samples
 from nst_utils.images.rescue import save_or_rescue
@@ -90,19 +90,11 @@ def transfer_command(args: Namespace) -> int:
         result = transfer(content, style, **how, **settings)
     if args.photorealistic:
         with held_back(drop=True):  # the run is over
-            result.image = _with_edges(result.image, content, settings.get("masks"))
+            mended = photorealistic_if_it_fits(result.image, content, settings.get("masks"))
+            if mended is None:
+                say("too little memory for --photorealistic; the picture is kept as painted")
+            result.image = result.image if mended is None else mended
     return _finish(args, result, alpha)
-
-
-def _with_edges(picture: Tensor, photograph: Tensor, masks: list[Tensor] | None) -> Tensor:
-    """As sharp as the photograph; where memory is too little for that, as it was made."""
-    try:
-        return photorealistic(picture, photograph, masks=masks)
-    except (MemoryError, RuntimeError) as error:
-        if not checks.is_out_of_memory(error):
-            raise
-        say("too little memory for --photorealistic; the picture is kept as it was painted")
-        return picture
 
 
 def _reconstruction(args: Namespace) -> tuple[Tensor, dict[str, Any]]:

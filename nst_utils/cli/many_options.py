@@ -107,7 +107,7 @@ def _add_folder_options(sub: argparse.ArgumentParser) -> argparse._ArgumentGroup
 
 def _add_transfer_options(sub: argparse.ArgumentParser) -> None:
     add_loss_options(sub)
-    add_style_options(sub, finishing=False)
+    add_style_options(sub)
     add_start_options(sub)
     add_run_options(sub, checkpoint=False)
 

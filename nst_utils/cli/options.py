@@ -94,8 +94,8 @@ def add_statistics_option(group: argparse._ActionsContainer) -> None:
     )
 
 
-def add_style_options(sub: argparse.ArgumentParser, *, finishing: bool = True) -> None:
-    """What is done with paintings and colors; ``finishing``: and with the finished picture."""
+def add_style_options(sub: argparse.ArgumentParser) -> None:
+    """What is done with paintings and colors."""
     group = sub.add_argument_group("paintings and colors")
     group.add_argument(
         "--style-size",
@@ -122,13 +122,12 @@ def add_style_options(sub: argparse.ArgumentParser, *, finishing: bool = True) -
     group.add_argument(
         "--preserve-color", choices=PRESERVE_COLORS, help="keep the photograph's colors"
     )
-    if finishing:
-        group.add_argument(
-            "--photorealistic",
-            action="store_true",
-            help="give the finished picture the photograph's edges and texture: for a photograph "
-            "in the style of another, as in figure 7",
-        )
+    group.add_argument(
+        "--photorealistic",
+        action="store_true",
+        help="give the finished picture the photograph's edges and texture: for a photograph "
+        "in the style of another, as in figure 7",
+    )
 
 
 def add_start_options(sub: argparse.ArgumentParser) -> None:

@@ -84,6 +84,19 @@ def photorealistic(
     return (sum(parts[1:], parts[0]) / whole + of_colors).clamp(0, 1).to(result.dtype)
 
 
+def photorealistic_if_it_fits(
+    result: Tensor, photograph: Tensor, masks: Sequence[Tensor] | None = None
+) -> Tensor | None:
+    """:func:`photorealistic`, or ``None`` where memory is too little for it, so that the picture
+    can be kept as it was painted."""
+    try:
+        return photorealistic(result, photograph, masks=masks)
+    except (MemoryError, RuntimeError) as error:
+        if not checks.is_out_of_memory(error):
+            raise
+        return None
+
+
 def _check_fit(result: Tensor, photograph: Tensor) -> None:
     height, width = result.shape[2:]
     if photograph.shape[2:] != result.shape[2:]:

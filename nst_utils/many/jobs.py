@@ -47,7 +47,10 @@ SETTINGS = (
     "network",
     *OF_NETWORK,
     *OF_TRANSFER,
+    "photorealistic",
 )
+# What a picture's settings say only where it is so.
+_MARKS = ("quick", "photorealistic")
 SIZE = 512  # longest side in pixels, where none is given
 
 
@@ -76,7 +79,8 @@ class Job:
         """Whether the settings that were found in a picture are those of this job."""
         if settings is None or settings.get("trouble"):
             return False
-        return _digest_of({name: settings.get(name) for name in self.what}) == self.digest
+        told = {name: settings[name] for name in (*self.what, *_MARKS) if name in settings}
+        return _digest_of(told) == self.digest
 
 
 def _digest_of(what: Mapping[str, Any]) -> str:
@@ -111,6 +115,7 @@ def make_job(name: str, given: Mapping[str, Any], network: str | None = None) ->
     size = checks.count("size", rest.pop("size", SIZE))
     style_size = checks.count("style_size", rest.pop("style_size", size))
     device = str(rest.pop("device", "auto"))
+    photorealistic = checks.flag("photorealistic", rest.pop("photorealistic", False))
     of_network = {key: rest.pop(key) for key in ("network", *OF_NETWORK) if key in rest}
     if network is not None and of_network:
         raise ValueError(f"{next(iter(of_network))} is of no use beside net; leave one of them out")
@@ -128,8 +133,8 @@ def make_job(name: str, given: Mapping[str, Any], network: str | None = None) ->
     files = {each: _found(each, value) for each, value in files.items()}
     what = {each: _named(value) for each, value in files.items()}
     what |= {"size": size, "style_size": style_size, "network": net, "settings": settings}
-    if is_quick():
-        what["quick"] = True
+    marks = dict(zip(_MARKS, (is_quick(), photorealistic), strict=True))
+    what |= {mark: True for mark, holds in marks.items() if holds}
     return Job(name, what, files, device)
 
 

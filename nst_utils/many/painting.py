@@ -20,6 +20,7 @@ from torch import Tensor
 from nst_utils import __version__
 from nst_utils.experiments.style_transfer import transfer
 from nst_utils.images.files import load_image
+from nst_utils.images.guided import photorealistic_if_it_fits
 from nst_utils.images.masks import load_mask
 from nst_utils.images.names import check_output
 from nst_utils.images.rescue import save_or_rescue
@@ -123,11 +124,12 @@ def _paint(
                 checkpoints.read(checkpoint)
             except ValueError:  # ours, and damaged: begin anew
                 checkpoint.unlink()
+    settings = _settings(jobs)
     result = transfer(
         content,
         _styles(first) if len(jobs) == 1 else [_styles(job)[0] for job in jobs],
         net=network,
-        **_settings(jobs),
+        **settings,
         device=first.device,
         callback=_Watch(jobs, desk, attempt, told),
         progress=False,
@@ -135,6 +137,8 @@ def _paint(
     )
     if result.interrupted:
         raise KeyboardInterrupt
+    if first.what.get("photorealistic"):
+        _mend_edges(result, content, settings.get("masks"))
     outcomes = [_outcome(job, result, row, len(jobs)) for row, job in enumerate(jobs)]
     with held_back():
         for row, (job, path) in enumerate(zip(jobs, pictures, strict=True)):
@@ -162,6 +166,15 @@ class _Watch:
                 self._desk.tell(job.name, **said, pid=os.getpid(), worker=_worker())
         if self._desk.is_cancelled():
             raise KeyboardInterrupt
+
+
+def _mend_edges(result: Result, content: Tensor, masks: Sequence[Tensor] | None) -> None:
+    mended = photorealistic_if_it_fits(result.image, content, masks)
+    if mended is not None:
+        result.image = mended
+    else:
+        trouble = "too little memory for the photograph's edges"
+        result.trouble = result.trouble or trouble
 
 
 def _outcome(job: Job, result: Result, row: int, together: int) -> Outcome:

@@ -129,7 +129,8 @@ def sweep(
         threads: of torch, in each worker; by default 1 there, and here what torch has.
         progress: show one bar over all pictures.
         settings: of :func:`nst_utils.transfer`; ``preset``; ``style_size``; ``network`` by name and
-            the arguments of its builder.
+            the arguments of its builder; ``photorealistic``, whether
+            :func:`nst_utils.photorealistic` has the last word, inside the masks if there are any.
 
     An interrupt (Ctrl-C) ends it and returns what there is.
 

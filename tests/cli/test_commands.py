@@ -25,6 +25,7 @@ from torch import Tensor
 import nst_utils as nst
 from nst_utils.cli import commands, numbered, parser
 from nst_utils.experiments.presets import PRESETS
+from nst_utils.images import guided
 from nst_utils.networks import builders, network
 from nst_utils.optimize import loop
 from nst_utils.optimize.lbfgs import LBFGS
@@ -332,12 +333,12 @@ def test_no_memory_for_the_edges_does_not_cost_the_picture(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "photorealistic", fails)
+    monkeypatch.setattr(guided, "photorealistic", fails)
     out = tmp_path / "out.png"
     options = ("-o", out, "--size", 32, "--photorealistic")
     done = run("transfer", "chelsea", "china", *options)
     assert done.code == 0
-    assert "too little memory for --photorealistic; the picture is kept" in done.err
+    assert "too little memory for --photorealistic; the picture is kept as painted" in done.err
     torch.testing.assert_close(nst.load_image(out), painted, rtol=0, atol=0.51 / 255)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from outcome import Outcome
 from picture_files import noisy
 
@@ -106,7 +107,6 @@ def test_every_option_of_a_transfer_is_one_of_a_sweep() -> None:
     known = [vars(build_parser().parse_args([name, "a", "b", "-o", "c"])) for name in COMMANDS]
     of_one_picture = {"checkpoint", "report", "save_every", "open", "run", "command"}
     of_one_picture |= {"bits", "sheet", "dpi"}  # in print
-    of_one_picture |= {"photorealistic"}  # done to the finished picture
     of_one_picture |= {"deterministic"}  # switches of this process, not of workers
     for others in known[1:]:
         assert {*known[0]} - of_one_picture <= {*others} | {"content"}
@@ -253,6 +253,22 @@ def test_a_folder_is_painted_and_bad_files_are_told_at_the_end(
     assert again.code == 0
     assert "10 of 10 pictures, 6 of them there before" in again.out
     assert [each.stat().st_mtime_ns for each in pictures] == before
+
+
+def test_each_picture_gets_the_edges_of_its_photograph(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    assert parsed("china great-wave --photorealistic")["photorealistic"] is True
+    (photos / "bad.jpg").unlink()
+    words = ("batch", photos, "china", "--init", "style", *SMALL)
+    assert run(*words, "-o", tmp_path / "painted").code == 0
+    assert run(*words, "-o", tmp_path / "mended", "--photorealistic").code == 0
+    for photograph in ("B.JPG", "a.jpg", "a.png"):
+        name = f"{photograph.replace('.JPG', '').replace('.', '-')}_china.png"
+        painted, mended = (nst.load_image(tmp_path / each / name) for each in ("painted", "mended"))
+        wanted = nst.photorealistic(painted, nst.load_image(photos / photograph, 32))
+        torch.testing.assert_close(mended, wanted, rtol=0, atol=2 / 255)  # painted is of 8 bits
+        assert not torch.allclose(mended, painted, rtol=0, atol=8 / 255)
 
 
 def test_paintings_in_one_picture(run: Run, photos: Path, tmp_path: Path) -> None:

@@ -58,7 +58,16 @@ def test_the_settings_in_a_picture_tell_whether_it_is_the_same_job(tmp_path: Pat
 def test_quick_pictures_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = make_job("a", PAIR)
     monkeypatch.setenv("NST_QUICK", "1")
-    assert not make_job("a", PAIR).is_told_by(kept(whole))
+    quick = make_job("a", PAIR)
+    assert not quick.is_told_by(kept(whole))
+    assert not whole.is_told_by(kept(quick))
+
+
+def test_pictures_with_the_edges_of_the_photograph_are_others() -> None:
+    painted, mended = (make_job("a", PAIR | {"photorealistic": each}) for each in (False, True))
+    assert painted.is_told_by(kept(make_job("a", PAIR)))
+    assert not painted.is_told_by(kept(mended))
+    assert not mended.is_told_by(kept(painted))
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {

@@ -15,6 +15,7 @@ from PIL import Image
 from thin import thin_vgg19
 
 import nst_utils as nst
+from nst_utils.images import guided
 from nst_utils.images.embedded import settings_of_whole
 from nst_utils.many import engine, loading, painting, sweeps
 from nst_utils.many.desk import NAME
@@ -96,6 +97,48 @@ def test_paintings_blended_go_into_one_picture(sweep: Sweep) -> None:
     found = sweep("chelsea", ["china", "great-wave"], style_blend=[[1, 0], [0.5, 0.5]])
     assert [each.state for each in found.outcomes] == ["finished"] * 2
     assert [axis.name for axis in found.axes] == ["style_blend"]
+
+
+def test_the_photographs_edges_are_a_setting_like_any_other(sweep: Sweep, tmp_path: Path) -> None:
+    """Inside the masks of the paintings; the file says so."""
+    half = torch.zeros(1, 3, 21, 32)
+    half[..., :16] = 1
+    masks = [half, 1 - half]
+    files = [str(nst.save_image(x, tmp_path / f"{i}.png")) for i, x in enumerate(masks)]
+    given: dict[str, Any] = {"masks": files, "init": "style", "photorealistic": [False, True]}
+    found = sweep("chelsea", ["china", "great-wave"], **given)
+    assert [told["photorealistic"] for told in found.settings] == ["no", "yes"]
+    painted, mended = found.images
+    assert painted is not None
+    assert mended is not None
+    photograph = nst.load_image("chelsea", 32)
+    wanted = nst.photorealistic(painted, photograph, masks=[x[:, :1] for x in masks])
+    torch.testing.assert_close(mended, wanted, rtol=0, atol=2 / 255)  # painted is of 8 bits
+    assert (mended - painted).abs().mean() > 0.02
+    kept = [settings_of_whole(file) for file in found.files]
+    assert [each is not None and each.get("photorealistic") for each in kept] == [None, True]
+    again = sweep("chelsea", ["china", "great-wave"], **given, resume=True)
+    assert [each.state for each in again.outcomes] == ["skipped"] * 2
+
+
+def test_no_memory_for_the_edges_does_not_cost_the_picture(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept as it was painted, said, and made again by whoever resumes."""
+    painted = sweep("chelsea", "china", seed=[0, 1]).images[1]
+    assert painted is not None
+
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(guided, "photorealistic", fails)
+    found = sweep("chelsea", "china", seed=[0, 1], photorealistic=True)
+    assert [each.state for each in found.outcomes] == ["failed"] * 2
+    assert "too little memory for the photograph's edges" in found.outcomes[1].message
+    assert torch.equal(nst.load_image(found.files[1]), painted)
+    monkeypatch.undo()
+    found = sweep("chelsea", "china", seed=[0, 1], photorealistic=True, resume=True)
+    assert [each.state for each in found.outcomes] == ["finished"] * 2
 
 
 def test_without_a_folder_the_pictures_go_with_the_result(sweep: Sweep) -> None:
