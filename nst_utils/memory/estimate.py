@@ -109,17 +109,19 @@ def estimate(
     fixed = 0
     if net.mean.device.type == "cpu":
         fixed = _ANYWAY + (_COMPILER if optimizer == "adam" else 0)
-        fixed += _kernels(net, layers) if value == 4 else 0
+        fixed += _kernels(net, layers, max(at_a_time, *map(seen, pictures))) if value == 4 else 0
     there = (_COPIES_THERE * value + 4) * first * max(map(seen, pictures))
     return int(fixed + targets + max(there, back + steps))
 
 
-def _kernels(net: Network, layers: Sequence[str]) -> int:
-    """Bytes of the kernels that are transformed when they are first used."""
+def _kernels(net: Network, layers: Sequence[str], pixels: int) -> int:
+    """Bytes of the kernels that are transformed when so many pixels are first seen."""
     deepest = max(net.layers.index(layer) for layer in layers)
     shapes = net.architecture.shapes
-    used = [shapes[layer] for layer in net.layers[: deepest + 1] if layer in shapes]
-    return sum(transformed_bytes(filters, before) for filters, before, _ in used)
+    used = [layer for layer in net.layers[: deepest + 1] if layer in shapes]
+    return sum(
+        transformed_bytes(*shapes[layer][:2], pixels // net.stride(layer) ** 2) for layer in used
+    )
 
 
 def _density(net: Network, layer: str) -> float:

@@ -68,7 +68,7 @@ class ConvReLU(nn.Module):
         self.register_buffer("kernel", kernel.contiguous(memory_format=layout(kernel.device)))
         self.register_buffer("bias", bias)
         self.padding = padding
-        self._transformed: dict[str, Tensor] = {}
+        self._transformed: Tensor | None = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ConvReLU:
         super()._apply(fn, recurse)
@@ -77,7 +77,7 @@ class ConvReLU(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the kernels in Winograd's basis, which a copy on a GPU has no use for."""
-        return self.__dict__ | {"_transformed": {}}
+        return self.__dict__ | {"_transformed": None}
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N_before, H, W) -> (B, N, H, W), nowhere below 0."""
@@ -91,7 +91,7 @@ class ConvReLU(nn.Module):
         if self.padding == "nearest":
             x, zeros = fn.pad(x, (1, 1, 1, 1), mode="replicate"), 0
         if self._suits_winograd(x):
-            y = winograd(x, self._transform("forward"), zeros)
+            y = winograd(x, self._in_basis(), zeros)
             return y.add_(self.bias.view(1, -1, 1, 1))
         return fn.conv2d(x, self.kernel, self.bias, padding=zeros)
 
@@ -99,7 +99,7 @@ class ConvReLU(nn.Module):
         """From the gradient at the convolution's output, (B, N, H, W), the one at its input."""
         zeros = 2 if self.padding == "nearest" else 1  # 2: towards the padded input
         if self._suits_winograd(gradient):
-            found = winograd(gradient, self._transform("backward"), zeros)
+            found = winograd(gradient, self._in_basis().mT, zeros, turned=True)
         else:
             found = fn.conv_transpose2d(gradient, self.kernel, padding=2 - zeros)
         return _fold_edge(_fold_edge(found, 2), 3) if self.padding == "nearest" else found
@@ -108,17 +108,15 @@ class ConvReLU(nn.Module):
         return (
             x.device.type == "cpu"
             and x.dtype == self.kernel.dtype == torch.float32
-            and transformed_bytes(*self.kernel.shape[:2]) > 0
-            and x.shape[2] * x.shape[3] >= _LEAST_POSITIONS
+            and transformed_bytes(*self.kernel.shape[:2], x.shape[2] * x.shape[3]) > 0
             and min(x.shape[2:]) >= 4
         )
 
-    def _transform(self, way: str) -> Tensor:
+    def _in_basis(self) -> Tensor:
         """The kernels in Winograd's basis; made once, when first needed."""
-        if way not in self._transformed:
-            kernel = self.kernel if way == "forward" else self.kernel.flip(2, 3).transpose(0, 1)
-            self._transformed[way] = transform_kernel(kernel)
-        return self._transformed[way]
+        if self._transformed is None:
+            self._transformed = transform_kernel(self.kernel)
+        return self._transformed
 
 
 class _ConvReLU(torch.autograd.Function):
@@ -170,9 +168,11 @@ def average_pool(x: Tensor) -> Tensor:
     return _AveragePool.apply(x)
 
 
-def transformed_bytes(filters: int, before: int) -> int:
-    """What a kernel takes up in Winograd's basis, both ways; 0 where that is not used."""
-    return 2 * 36 * filters * before * 4 if min(filters, before) >= _LEAST_FILTERS else 0
+def transformed_bytes(filters: int, before: int, positions: int) -> int:
+    """What a kernel takes up in Winograd's basis; 0 where that is not used for so many positions
+    of the layer."""
+    is_used = min(filters, before) >= _LEAST_FILTERS and positions >= _LEAST_POSITIONS
+    return 36 * filters * before * 4 if is_used else 0
 
 
 def transform_kernel(kernel: Tensor) -> Tensor:
@@ -183,12 +183,14 @@ def transform_kernel(kernel: Tensor) -> Tensor:
     return (torch.kron(basis, basis) @ values).view(36, before, filters)
 
 
-def winograd(x: Tensor, kernel: Tensor, zeros: int = 1) -> Tensor:
+def winograd(x: Tensor, kernel: Tensor, zeros: int = 1, *, turned: bool = False) -> Tensor:
     """A 3x3 convolution, by F(4x4, 3x3) of Lavin & Gray.
 
     Args:
         x: (B, N_before, H, W), float32. kernel: (36, N_before, N), see :func:`transform_kernel`.
         zeros: how many stand around ``x`` on each side: p, from 0 to 2.
+        turned: with the kernel turned by 180 degrees. So the way back needs no kernels of its own:
+            those of the way there, transposed, will do.
 
     Returns:
         (B, N, H + 2 p - 2, W + 2 p - 2), channels last.
@@ -202,6 +204,9 @@ def winograd(x: Tensor, kernel: Tensor, zeros: int = 1) -> Tensor:
     ]
     border = (0, 0, zeros, beyond[1], zeros, beyond[0])
     padded = fn.pad(x.permute(0, 2, 3, 1), border).contiguous()
+    # A turned kernel on a tile is the kernel on the turned tile, which gives turned outputs.
+    into = [row[::-1] for row in _TILE] if turned else _TILE
+    out_of = _OUTPUT[::-1] if turned else _OUTPUT
     y = x.new_empty(batch, rows, 4, columns, 4, filters)
     image_stride, row_stride, column_stride, _ = padded.stride()
     strides = (row_stride, column_stride, 4 * row_stride, 4 * column_stride, 1)
@@ -213,9 +218,9 @@ def winograd(x: Tensor, kernel: Tensor, zeros: int = 1) -> Tensor:
             n = min(strip, rows - first)
             offset = image * image_stride + 4 * first * row_stride
             tiles = padded.as_strided((6, 6, n, columns, before), strides, offset)
-            tiles = _in_both_dimensions(_TILE, tiles.reshape(6, 6, -1))
+            tiles = _in_both_dimensions(into, tiles.reshape(6, 6, -1))
             products = tiles.view(36, n * columns, before) @ kernel
-            outputs = _in_both_dimensions(_OUTPUT, products.view(6, 6, -1))
+            outputs = _in_both_dimensions(out_of, products.view(6, 6, -1))
             outputs = outputs.view(4, 4, n, columns, filters)
             y[image, first : first + n] = outputs.permute(2, 0, 3, 1, 4)
     y = y.view(batch, rows * 4, columns * 4, filters)
