@@ -105,10 +105,11 @@ class ConvReLU(nn.Module):
         return _fold_edge(_fold_edge(found, 2), 3) if self.padding == "nearest" else found
 
     def _suits_winograd(self, x: Tensor) -> bool:
+        filters, before = self.kernel.shape[:2]
         return (
             x.device.type == "cpu"
             and x.dtype == self.kernel.dtype == torch.float32
-            and transformed_bytes(*self.kernel.shape[:2], x.shape[2] * x.shape[3]) > 0
+            and transformed_bytes(filters, before, x.shape[2] * x.shape[3]) > 0
             and min(x.shape[2:]) >= 4
         )
 
