@@ -215,7 +215,9 @@ def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[f
     return (E * torch.as_tensor(layer_weights, dtype=E.dtype, device=E.device)).sum(1)
 
 
-def total_variation(images: Tensor, *, power: int = 2, reduction: str = "sum") -> Tensor:
+def total_variation(
+    images: Tensor, *, power: int = 2, reduction: str = "sum", color: float = 1.0
+) -> Tensor:
     """How rough a picture is: differences of neighbors, down and to the right, in each channel.
 
     sum_ij |x_(i+1)j - x_ij|^p + |x_i(j+1) - x_ij|^p. With p = 1 that is the anisotropic total
@@ -226,6 +228,10 @@ def total_variation(images: Tensor, *, power: int = 2, reduction: str = "sum") -
         images: (B, 3, H, W), 0..1. power: 1 or 2.
         reduction: ``"sum"``, or ``"mean"`` over the 3 H W values, which weighs as much in a small
             picture as in a large one, as the means of the responses do (crowsonkb's reading).
+        color: how many times a difference in color counts. With p = 2 the sum over the channels is
+            3 b^2 + c^2, of the differences b of their mean (the brightness) and c of what is left
+            of each channel (the color); with ``color`` it is 3 b^2 + color c^2. Strokes are drawn
+            in brightness, specks in color; the eye sees color coarsely, which JPEG relies on, too.
 
     Returns:
         (B,), one value for each image.
@@ -237,6 +243,9 @@ def total_variation(images: Tensor, *, power: int = 2, reduction: str = "sum") -
         raise ValueError(f"total variation is a 'sum' or a 'mean', not {reduction!r}")
     if power not in (1, 2):
         raise ValueError(f"the power of total variation must be 1 or 2, got {power!r}")
+    if color != 1:
+        brightness = images.mean(1, keepdim=True)
+        images = brightness + color ** (1 / power) * (images - brightness)
     down = (images[:, :, 1:] - images[:, :, :-1]).abs()
     right = (images[:, :, :, 1:] - images[:, :, :, :-1]).abs()
     total = (down**power).flatten(1).sum(1) + (right**power).flatten(1).sum(1)

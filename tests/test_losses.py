@@ -265,8 +265,35 @@ def test_total_variation_by_hand() -> None:
         total_variation(images, reduction="average")
 
 
+@given(shapes, st.integers(0, 1000), st.floats(0, 100))
+@settings(deadline=None, max_examples=30)
+def test_total_variation_can_count_color_beside_brightness(
+    shape: tuple[int, ...], seed: int, color: float
+) -> None:
+    """3 b^2 + color c^2, where b is of the channels' mean and c of what is left of them."""
+    images = responses(shape, seed)
+    brightness = images.mean(1, keepdim=True)
+    of_brightness = total_variation(brightness) * images.shape[1]
+    of_color = total_variation(images - brightness)
+    torch.testing.assert_close(
+        total_variation(images, color=color), of_brightness + color * of_color
+    )
+    torch.testing.assert_close(total_variation(images), of_brightness + of_color)
+    first_powers = total_variation(images - brightness, power=1) * color
+    found = total_variation(images - brightness, power=1, color=color)
+    torch.testing.assert_close(found, first_powers)
+
+
+def test_a_gray_picture_has_no_variation_of_color() -> None:
+    gray = torch.rand(2, 1, 5, 7, dtype=torch.float64).expand(2, 3, 5, 7)
+    for power in (1, 2):
+        plain = total_variation(gray, power=power)
+        torch.testing.assert_close(total_variation(gray, power=power, color=1e3), plain)
+
+
 def test_as_a_mean_total_variation_weighs_the_same_in_every_size_and_batch() -> None:
-    small = torch.rand(2, 3, 6, 8, dtype=torch.float64)
+    chance = torch.Generator().manual_seed(0)
+    small = torch.rand(2, 3, 6, 8, dtype=torch.float64, generator=chance)
     large = small.repeat(1, 1, 20, 20)  # the same picture again and again; only seams differ
     mean, larger = (total_variation(x, reduction="mean") for x in (small, large))
     torch.testing.assert_close(larger, mean, rtol=0.2, atol=0)

@@ -79,8 +79,12 @@ def add_loss_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tv-reduction",
         choices=TV_REDUCTIONS,
-        help="total variation as a sum, or as a mean, which weighs the same in every size "
-        f"({Formulas.tv_reduction})",
+        help=f"as a sum, or as a mean, which is the same in all sizes ({Formulas.tv_reduction})",
+    )
+    group.add_argument(
+        "--tv-color",
+        type=weight,
+        help=f"how many times it counts differences in color ({Formulas.tv_color:g})",
     )
 
 

@@ -17,7 +17,7 @@ _LISTS = (
     *("content_layers", "style_layers", "style_layer_weights", "style_blend"),
     *("learning_rate", "smaller_first"),
 )
-_NUMBERS = ("content_weight", "style_weight", "tv_weight")
+_NUMBERS = ("content_weight", "style_weight", "tv_weight", "tv_color")
 _WHOLE = ("size", "style_size", "tv_power", "steps", "seed", "tile")
 _NAMES = (
     *("preset", "content_reduction", "style_reduction", "style_statistics", "tv_reduction"),

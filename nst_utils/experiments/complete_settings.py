@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from nst_utils.networks.architectures import ARCHITECTURES, usual_padding
-from nst_utils.objective.formulas import Formulas
+from nst_utils.objective.formulas import OF_VARIATION, Formulas
 from nst_utils.optimize.settings import Settings, SmallerFirst
 from nst_utils.support import checks
 
@@ -46,6 +46,7 @@ class Preset:
     tv_weight: float = 0.0
     tv_power: int = Formulas.tv_power
     tv_reduction: str = Formulas.tv_reduction
+    tv_color: float = Formulas.tv_color
     init: str
     optimizer: str
     learning_rate: float | Mapping[int, float]
@@ -87,7 +88,7 @@ class Preset:
             settings["learning_rate"], settings["exact"] = Settings.learning_rate, Settings.exact
         weight = overrides.get("tv_weight", self.tv_weight)
         if isinstance(weight, (int, float)) and not weight:  # nothing reads these
-            settings |= {"tv_power": Formulas.tv_power, "tv_reduction": Formulas.tv_reduction}
+            settings |= {name: getattr(Formulas, name) for name in OF_VARIATION}
         if isinstance(self.smaller_first, Mapping) and "steps" in overrides:
             settings["smaller_first"] = self._part_of(
                 self.smaller_first, checks.count("steps", overrides["steps"])

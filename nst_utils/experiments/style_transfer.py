@@ -41,7 +41,7 @@ from nst_utils.images.color import (
     with_color_of,
 )
 from nst_utils.networks.network import Network
-from nst_utils.objective.formulas import Formulas
+from nst_utils.objective.formulas import OF_VARIATION, Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.optimize.coarse_to_fine import coarse_levels, smaller_levels
 from nst_utils.optimize.loop import minimize
@@ -68,6 +68,7 @@ def transfer(
     tv_weight: float | Sequence[float] = 0.0,
     tv_power: int = Formulas.tv_power,
     tv_reduction: str = Formulas.tv_reduction,
+    tv_color: float = Formulas.tv_color,
     style_blend: Sequence[float] | Sequence[Sequence[float]] | None = None,
     masks: Sequence[Tensor] | None = None,
     style_masks: Sequence[Tensor | None] | None = None,
@@ -107,7 +108,8 @@ def transfer(
             ``"histogram"``, ``"shifted_gram"``, of which the last three go without ``masks`` and
             ``tile`` (see :mod:`nst_utils.objective.statistics`).
         tv_weight: of total variation, which makes smooth; not in the paper. tv_power: 1 or 2.
-            tv_reduction: ``"sum"`` or ``"mean"`` (see :func:`nst_utils.losses.total_variation`).
+            tv_reduction: ``"sum"`` or ``"mean"``. tv_color: how many times color counts in it (see
+            :func:`nst_utils.losses.total_variation`).
         style_blend: the share of each of the paintings ``style`` in one picture, ``[0.7, 0.3]``; a
             list of such lists makes several pictures.
         masks: for each of the paintings ``style``, where in the picture its style belongs:
@@ -144,7 +146,7 @@ def transfer(
     masks, style_masks, init, seed = listed(masks, style_masks, init, seed)
     settings = plain_settings(locals())
     how = Settings(steps, optimizer, learning_rate, tolerance, exact)
-    formulas = Formulas(content_reduction, style_reduction, tv_power, tv_reduction)
+    formulas = Formulas(content_reduction, style_reduction, tv_power, tv_reduction, tv_color)
     checks.function("callback", callback)
     photograph = checks.one_image("content", content)
     content, style, recolor = _colors(photograph, style, preserve_color)
@@ -174,7 +176,7 @@ def transfer(
         for row in table
     ]
     if not any(row.tv_weight for row in rows):
-        for name in ("tv_power", "tv_reduction"):
+        for name in OF_VARIATION:
             if getattr(formulas, name) != getattr(Formulas, name):
                 raise ValueError(f"{name} changes nothing without a tv_weight; give one, or none")
     starts = [

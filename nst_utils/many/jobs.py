@@ -34,7 +34,7 @@ from nst_utils.support.quick import is_quick
 OF_TRANSFER = (
     *("content_weight", "style_weight", "content_layers", "style_layers", "style_layer_weights"),
     *("content_reduction", "style_reduction", "style_statistics"),
-    *("tv_weight", "tv_power", "tv_reduction"),
+    *("tv_weight", "tv_power", "tv_reduction", "tv_color"),
     *("style_blend", "masks", "style_masks", "preserve_color", "init", "steps", "smaller_first"),
     *("optimizer", "learning_rate", "tolerance", "exact", "seed", "device", "tile"),
 )

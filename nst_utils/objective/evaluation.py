@@ -181,9 +181,8 @@ class Group:
         for column in self._columns:
             if column.kind.name == "total_variation":
                 how = self._formulas
-                losses.append(
-                    total_variation(images, power=how.tv_power, reduction=how.tv_reduction)
-                )
+                tv = {"power": how.tv_power, "reduction": how.tv_reduction, "color": how.tv_color}
+                losses.append(total_variation(images, **tv))
             elif column.kind.name == "content":
                 losses.append(next(left))
             else:

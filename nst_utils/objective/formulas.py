@@ -12,6 +12,7 @@ from nst_utils.support import checks
 CONTENT_REDUCTIONS = ("mean", "sum")
 STYLE_REDUCTIONS = ("paper", "sum", "mean", "values")
 TV_REDUCTIONS = ("sum", "mean")
+OF_VARIATION = ("tv_power", "tv_reduction", "tv_color")  # change nothing without a tv_weight
 # What of the responses the style is (see nst_utils.objective.statistics), the paper's first.
 STYLE_STATISTICS = (
     *("gram", "covariance", "mean_std", "wasserstein"),
@@ -26,16 +27,18 @@ class Formulas:
     Attributes:
         content_reduction: of eq. 1, see :func:`nst_utils.content_loss`.
         style_reduction: of eq. 4, see :func:`nst_utils.style_loss`.
-        tv_power, tv_reduction: see :func:`nst_utils.total_variation`.
+        tv_power, tv_reduction, tv_color: see :func:`nst_utils.total_variation`.
     """
 
     content_reduction: str = "mean"
     style_reduction: str = "paper"
     tv_power: int = 2
     tv_reduction: str = "sum"
+    tv_color: float = 1.0
 
     def __post_init__(self) -> None:
         checks.one_of("content reduction", self.content_reduction, CONTENT_REDUCTIONS)
         checks.one_of("style reduction", self.style_reduction, STYLE_REDUCTIONS)
         checks.count("tv_power", self.tv_power, 1, 2)
         checks.one_of("tv_reduction", self.tv_reduction, TV_REDUCTIONS)
+        checks.weight("tv_color", self.tv_color)

@@ -287,6 +287,7 @@ TRANSFER_OPTIONS: list[tuple[str, str, Any]] = [
     ("--tv-weight 1e-3", "tv_weight", 1e-3),
     ("--tv-power 1", "tv_power", 1),
     ("--tv-reduction mean", "tv_reduction", "mean"),
+    ("--tv-color 40", "tv_color", 40.0),
     ("--preserve-color luminance", "preserve_color", "luminance"),
     ("--optimizer adam --learning-rate 0.5,20:0.1", "learning_rate", {1: 0.5, 20: 0.1}),
 ]
@@ -443,7 +444,7 @@ PAPER = """--network vgg19 --weights bundled --pooling avg --normalized authors 
     --precision float32 --content-layers conv4_2 --content-weight 0.005 --style-weight 1
     --style-layers conv1_1,conv2_1,conv3_1,conv4_1,conv5_1 --content-reduction mean
     --style-reduction paper --style-statistics gram --tv-weight 0 --tv-power 2 --tv-reduction sum
-    --init noise --optimizer lbfgs --learning-rate 0.02 --no-exact --steps 300
+    --tv-color 1 --init noise --optimizer lbfgs --learning-rate 0.02 --no-exact --steps 300
     --smaller-first none"""
 
 

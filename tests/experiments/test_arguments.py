@@ -135,6 +135,7 @@ def test_a_result_can_be_written_down_and_sent(
         ({"optimizer": "adam", "exact": True}, "exact is about L-BFGS"),
         ({"tv_power": 1}, "tv_power changes nothing without a tv_weight"),
         ({"tv_reduction": "mean"}, "tv_reduction changes nothing without a tv_weight"),
+        ({"tv_color": 2}, "tv_color changes nothing without a tv_weight"),
     ],
 )
 def test_a_setting_that_cannot_act_is_a_sentence(

@@ -212,7 +212,7 @@ def test_without_total_variation_nothing_says_how_it_is_read() -> None:
     assert chosen.transfer_settings(tv_weight=[0.0, 0.2])["tv_reduction"] == "mean"
     for off in (0, 0.0):
         without = chosen.transfer_settings(tv_weight=off)
-        assert (without["tv_power"], without["tv_reduction"]) == (2, "sum")
+        assert (without["tv_power"], without["tv_reduction"], without["tv_color"]) == (2, "sum", 1)
 
 
 def test_sizes_that_grow_do_so_for_any_number_of_steps() -> None:

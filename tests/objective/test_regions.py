@@ -192,6 +192,7 @@ WHITE, HALF = torch.ones(4, 4), {"style_blend": [0.5, 0.5]}
         ({"tv_weight": -1.0}, "tv_weight must be a finite number of at least 0"),
         ({"tv_power": 3}, "tv_power must be a whole number from 1 to 2"),
         ({"tv_reduction": "average"}, "unknown tv_reduction 'average'"),
+        ({"tv_weight": 1.0, "tv_color": -1}, "tv_color must be a finite number of at least 0"),
         ({"style_reduction": "average"}, "unknown style reduction 'average'"),
         ({"learning_rate": {2: 0.1}}, "what holds from step 1 on"),
         ({"learning_rate": {1: 0.1, 0: 0.1}}, "a step of learning_rate must be a whole number"),

@@ -33,6 +33,7 @@ from nst_utils.networks import builders
 from nst_utils.networks.network import Network
 from nst_utils.objective.formulas import (
     CONTENT_REDUCTIONS,
+    OF_VARIATION,
     STYLE_REDUCTIONS,
     STYLE_STATISTICS,
     TV_REDUCTIONS,
@@ -94,6 +95,7 @@ options = st.fixed_dictionaries(
         "style_statistics": st.sampled_from(STYLE_STATISTICS),
         "tv_power": st.sampled_from((1, 2)),
         "tv_reduction": st.sampled_from(TV_REDUCTIONS),
+        "tv_color": weights,
         "preserve_color": st.sampled_from((None, *PRESERVE_COLORS)),
         "optimizer": st.sampled_from(("lbfgs", "adam")),
         "learning_rate": rates,
@@ -121,8 +123,8 @@ def _drop_what_cannot_act(options: dict[str, Any]) -> None:
         options.pop("learning_rate", None)
     weights = options["tv_weight"]
     if not any(weights if isinstance(weights, list) else [weights]):
-        options.pop("tv_power", None)
-        options.pop("tv_reduction", None)
+        for name in OF_VARIATION:
+            options.pop(name, None)
 
 
 @st.composite
