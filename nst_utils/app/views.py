@@ -243,6 +243,7 @@ def match_table(pairs: Mapping[str, GramPair]) -> str:
 def grams(pair: GramPair, layer: str) -> str:
     """A layer's Gram matrices."""
     figure = plot_grams(pair, layer)
+    figure.set_figheight(2.8)
     for axis in figure.axes:  # so that they can be read on a phone, too
         axis.title.set_fontsize(14)
         axis.xaxis.label.set_fontsize(13)

@@ -186,9 +186,10 @@ def test_what_is_written_in_plots_can_be_read_on_a_phone(monkeypatch: pytest.Mon
     views.grams(GramPair(torch.eye(4), torch.ones(4, 4)), "conv3_1")
     assert len(drawn) == 2
     for figure in drawn:
-        written = figure.findobj(lambda each: isinstance(each, Text) and bool(each.get_text()))
+        texts = [each for each in figure.findobj() if isinstance(each, Text)]
         shrunk = 280 / figure.get_figwidth() / 72  # pixels of the page to a point
-        assert min(text.get_fontsize() * shrunk for text in written) > 7.5
+        sizes = [float(each.get_fontsize()) * shrunk for each in texts if each.get_text()]
+        assert min(sizes) > 7.5
 
 
 def test_curves_say_why_they_jump() -> None:

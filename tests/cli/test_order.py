@@ -88,7 +88,7 @@ EXPLAINED: dict[str, str] = {
     "-o o.png transfer c a": "the command comes before its options: nst COMMAND",
     "--verson": "unknown option '--verson'; there are -h, --help, -V, --version",
     "-v": "unknown option '-v'; there are -h, --help, -V, --version",
-    "trnsfer c a -o o.png": "unknown command 'trnsfer'; did you mean 'transfer'?",
+    "transferr c a -o o.png": "unknown command 'transferr'; did you mean 'transfer'?",
     "transfer c a -o o.png --optimizer adamm": "unknown value 'adamm'; did you mean 'adam'?",
     "transfer c a -o o.png --bits 9": "--bits: unknown value '9'; Known: 8, 16",
     "reconstruct-content c a -o o.png": "unknown option or argument: a",
