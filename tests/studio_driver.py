@@ -79,7 +79,8 @@ class Driver:
 
     def text(self, css: str) -> str:
         """What can be read there."""
-        return html.unescape(re.sub("<[^>]*>", " ", self[css].value)).strip()
+        shown = html.unescape(re.sub("<[^>]*>", " ", self[css].value))
+        return shown.replace("\N{NO-BREAK SPACE}", " ").strip()
 
     @property
     def says(self) -> str:

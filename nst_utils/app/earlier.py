@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nst_utils.app.page import close_all, data_url, to_jpeg
 from nst_utils.app.recipes import Recipe
+from nst_utils.app.sentences import decimal
 from nst_utils.experiments.large import is_large
 from nst_utils.images.files import resize, to_pil
 
@@ -50,7 +51,7 @@ class Earlier:
         """Put it first; a large one with the 8 bits of each color that its file has."""
         css = f"nst-made-{next(_numbers)}"
         self._number += 1
-        text = f"{self._number}: alpha/beta {made.recipe.ratio:.2g}"
+        text = f"{self._number}: alpha/beta {decimal(made.recipe.ratio)}"
         button = widgets.Button(description=text, tooltip=f"{made.about}, {made.steps} steps")
         button.add_class(css)
         small = to_jpeg(to_pil(resize(made.image, _THUMBNAIL)), quality=80)

@@ -108,7 +108,7 @@ class Panels:
             history, begun = list(self._history), list(self._levels.begun)
         if history:
             figure = curves(history, begun)
-            self._curves.value = plot_html(figure, 560)
+            self._curves.value = plot_html(figure, 480)
 
     def _compare(self) -> None:
         if self._image is None or self._style is None or self._network is None:

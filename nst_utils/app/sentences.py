@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import re
+from decimal import Decimal
 
 from torch import Tensor
 
@@ -20,6 +22,15 @@ def minutes(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
+def decimal(number: float) -> str:
+    """With two digits that count, and without an exponent.
+
+    >>> decimal(0.005), decimal(5e-5), decimal(1500)
+    ('0.005', '0.00005', '1500')
+    """
+    return f"{Decimal(f'{number:.2g}'):f}"
 
 
 def counted(number: int, what: str) -> str:
@@ -63,6 +74,7 @@ def of_progress(session: Session, steps: int, image: Tensor, side: int | None = 
     )
 
 
-def paragraph(text: str, css: str = "") -> str:
-    """As HTML, whatever is in it."""
-    return f'<p class="{css}">{html.escape(text)}</p>' if css else f"<p>{html.escape(text)}</p>"
+def paragraph(text: str) -> str:
+    """As HTML, whatever is in it; nothing of nothing. No line ends between number and unit."""
+    whole = re.sub(r"(\d) (px|s|min|h|MB|GB)\b", r"\1&nbsp;\2", html.escape(text))
+    return f"<p>{whole}</p>" if text else ""

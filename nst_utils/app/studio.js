@@ -43,6 +43,11 @@
       set(bar, "aria-label", "How much of the work is done");
       set(bar, "aria-valuenow", String(parseInt(node.querySelector(".progress-bar")?.style.width) || 0));
     });
+    // How many files it holds: none, since each is taken at once. Its icon has no name.
+    all(".nst-studio .widget-upload", (button) => button.childNodes.forEach((node) => {
+      if (node.nodeType === Node.ELEMENT_NODE) set(node, "aria-hidden", "true");
+      else if (/ \(\d+\)$/.test(node.data)) node.data = node.data.replace(/ \(\d+\)$/, "");
+    }));
     all(".nst-studio input[type=file]", (input) => {
       set(input, "tabindex", "-1");
       set(input, "aria-hidden", "true");

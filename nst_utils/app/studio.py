@@ -21,7 +21,7 @@ from nst_utils.app.pair import Pair
 from nst_utils.app.panels import Panels
 from nst_utils.app.recipes import Recipe, allowed, of_preset
 from nst_utils.app.saving import Saves
-from nst_utils.app.sentences import ON_COLAB, counted, of_progress, of_state, paragraph
+from nst_utils.app.sentences import ON_COLAB, counted, decimal, of_progress, of_state, paragraph
 from nst_utils.app.sessions import RUNNING, Session
 from nst_utils.app.sizes import Takes
 from nst_utils.app.tries import Tries
@@ -143,6 +143,7 @@ class Studio:
             return self._say(f"This cannot be started: {error}.")
         self._running = recipe
         self._takes.clear()
+        self._where.value, self._progress.layout.display = "", "none"  # of the run before
         loaded = {recipe.content: self._photo, recipe.style: self._painting}
         # One for the run and its panels, whatever is uploaded meanwhile; the run loads it.
         self._network = cache(recipe.network)
@@ -173,7 +174,7 @@ class Studio:
         except ValueError as error:
             return self._say(f"Not taken over: {error}.")
         if self.work.now is None:
-            self._say(f"alpha/beta is {ratio:.2g} now. Start paints with it.")
+            self._say(f"alpha/beta is {decimal(ratio)} now. Start paints with it.")
         return None
 
     def _reweigh(self) -> None:
@@ -184,7 +185,7 @@ class Studio:
             self.session.reweigh(self._running.weighting)
             self.panels.reweigh(self._running)
             moved = [f", {k} times {v:.1f}" for k, v in wanted.factors.items() if v != 1]
-            self._say(f"From here on alpha/beta is {wanted.ratio:.2g}{''.join(moved)}.")
+            self._say(f"From here on alpha/beta is {decimal(wanted.ratio)}{''.join(moved)}.")
         elif self._is_live:
             self._say(
                 f"The run goes on with the preset {self._running.preset}. This is for the next."
@@ -199,9 +200,9 @@ class Studio:
         if step.number in self._film_steps:
             self.stage.keep(step.number, self.image)
         self._preview.try_call(lambda: self._show(self.image))
-        self.panels.show_if_time(self.image)
         if step.number == 1:
             self._say("Painting. Move alpha/beta or the weight of a style layer, and watch.")
+        self.panels.show_if_time(self.image)
 
     def _begin(self) -> None:
         """The first step is made: what was there before can go."""

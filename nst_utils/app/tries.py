@@ -14,7 +14,7 @@ from torch import Tensor
 from nst_utils.app.layout import painting_to_photograph
 from nst_utils.app.page import Section, close_all, data_url, to_jpeg
 from nst_utils.app.recipes import Recipe, of_preset, ratios_around
-from nst_utils.app.sentences import in_words, paragraph
+from nst_utils.app.sentences import decimal, in_words, paragraph
 from nst_utils.app.sessions import FINISHED, PAUSED, RUNNING, STOPPED, Session
 from nst_utils.app.small import paint_ratios, small
 from nst_utils.support.quick import quick_size, quick_steps
@@ -113,7 +113,7 @@ class Tries:
         made = []
         for number, ratio in enumerate(self._ratios):
             note = " (the preset's)" if ratio == own else ""
-            text = f"alpha/beta {ratio:.2g}{note}"
+            text = f"alpha/beta {decimal(ratio)}{note}"
             button = widgets.Button(description=text, tooltip=f"take {text}", disabled=True)
             for name in ("nst-try", css, f"{css}-{number}"):
                 button.add_class(name)

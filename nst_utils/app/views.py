@@ -109,7 +109,7 @@ class Stage:
     def begin(self, about: str, photo: Tensor) -> None:
         """A new run; ``about`` says what it paints."""
         self.frames, self._photo, self._now, self._about = [], _shown(photo), None, about
-        self.film.value = FILM
+        self.film.value, self.compare.value = FILM, 0
         self.sliders.layout.display = None
 
     @property
@@ -190,7 +190,8 @@ def curves(steps: Sequence[tuple[int, Mapping[str, float]]], larger: Sequence[in
     Args:
         steps: number and terms. larger: the steps with which a larger copy begins.
     """
-    figure = Drawing(figsize=(5.6, 3.0), dpi=100, layout="constrained")
+    # Narrow and with the names below, so that they can be read on a phone, too.
+    figure = Drawing(figsize=(3.6, 3.6), dpi=150, layout="constrained")
     axis = figure.subplots()
     names, every = list(steps[0][1]), 1 + len(steps) // 7
     for place, name in enumerate(names):
@@ -212,14 +213,16 @@ def curves(steps: Sequence[tuple[int, Mapping[str, float]]], larger: Sequence[in
             (number, 0.98),
             xycoords=("data", "axes fraction"),
             rotation=90,
-            fontsize=7,
+            fontsize=8,
             ha="right",
             va="top",
         )
-    axis.set(xlabel="step", yscale="log", title="what each term adds to the loss")
+    axis.set(xlabel="step", yscale="log")
+    axis.set_title("what each term adds to the loss", fontsize=10)
+    axis.tick_params(labelsize=8)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2, frameon=False)
     last = ", ".join(f"{name.replace('/', ' ')} {steps[-1][1][name]:.2g}" for name in names)
     figure.alt = f"Curves of the loss terms over {counted(steps[-1][0], 'step')}; at the end {last}"
     if larger:
@@ -239,4 +242,9 @@ def match_table(pairs: Mapping[str, GramPair]) -> str:
 
 def grams(pair: GramPair, layer: str) -> str:
     """A layer's Gram matrices."""
-    return plot_html(plot_grams(pair, layer), 660, "nst-map")
+    figure = plot_grams(pair, layer)
+    figure.set_figheight(2.8)
+    for axis in figure.axes:  # so that they can be read on a phone, too
+        axis.title.set_fontsize(14)
+        axis.xaxis.label.set_fontsize(13)
+    return plot_html(figure, 660, "nst-map")

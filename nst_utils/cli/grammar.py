@@ -9,6 +9,7 @@ from typing import NoReturn
 from nst_utils.cli.exit_codes import BAD_INPUT
 from nst_utils.cli.order import pictures_first
 from nst_utils.cli.printing import printed
+from nst_utils.support import checks
 from nst_utils.support.messages import one_line, say
 
 
@@ -33,11 +34,21 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unknown option or argument: {' '.join(unknown)}")
         return namespace, unknown
 
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """With the nearest one, as for every other name."""
+        if action.choices is not None and value not in action.choices:
+            what = "command" if action.dest == "command" else "value"
+            known = map(str, action.choices)
+            raise argparse.ArgumentError(action, checks.unknown(what, value, known))
+
     def _in_order(self, words: list[str]) -> list[str]:
         if not words:  # somebody who wants to know what there is
             self.print_help()
             raise SystemExit(0)
         if words[0].startswith("-") and words[0] not in self._option_string_actions:
+            if len(words) == 1:
+                known = ", ".join(self._option_string_actions)
+                self.error(f"unknown option '{words[0]}'; there are {known}")
             self.error(f"the command comes before its options: {self.prog} COMMAND ... {words[0]}")
         return words
 

@@ -21,12 +21,12 @@ from nst_utils.many.plans import names, plan, planned, refuse_twins
 from nst_utils.support import checks
 from nst_utils.support.paths import check_writable, user_path
 
-SWEEP = """Make a picture for each combination of settings, and a contact sheet of all."""
+SWEEP = "make a picture for each combination of settings, and a contact sheet of all"
 HOW = """Options of a transfer take several values here: 1e-4,1e-3,1e-2 or a range, 1e-4..1e-1:4
 (each the same number of times the one before) and 0..7 (whole numbers); lists of layers, weights of
 layers, blends and learning rates separated by semicolons. With --style-blend or --masks all
 paintings go into each picture. docs/many-pictures.md tells more."""
-BATCH = """Paint every photograph of a folder in the style of a painting, or of several."""
+BATCH = "paint every photograph of a folder in the style of a painting, or of several"
 
 
 def add_sweep_options(sub: argparse.ArgumentParser) -> None:

@@ -253,11 +253,14 @@ def _add_network_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device_option(group: argparse._ActionsContainer) -> None:
+    metavar = "auto|cpu|cuda|mps"
+    group.add_argument("--device", default="auto", metavar=metavar, help="what computes (auto)")
+
+
 def _add_machine_options(sub: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = sub.add_argument_group("the machine, and long runs")
-    group.add_argument(
-        "--device", default="auto", metavar="auto|cpu|cuda|mps", help="what computes (auto)"
-    )
+    add_device_option(group)
     group.add_argument(
         "--precision",
         choices=PRECISIONS,

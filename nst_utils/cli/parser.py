@@ -12,6 +12,7 @@ from nst_utils.cli import early, handing_out, lists, many_options
 from nst_utils.cli.converters import layer_sets, layers
 from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.options import (
+    add_device_option,
     add_loss_options,
     add_output_options,
     add_print_options,
@@ -77,7 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
         "what each layer remembers of a photograph (figure 1, top)",
     )
     sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
-    sub.add_argument("--layers", type=layers, default=list(RECONSTRUCTION_LAYERS))
+    sub.add_argument(
+        "--layers",
+        type=layers,
+        default=list(RECONSTRUCTION_LAYERS),
+        help=f"a picture for each, comma separated ({','.join(RECONSTRUCTION_LAYERS)})",
+    )
     sub.set_defaults(preset="paper")
     add_output_options(sub)
     add_run_options(sub)
@@ -107,7 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("demo", _demo, "paint a bundled photograph like a bundled painting")
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
-    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps")
+    add_device_option(sub)
 
     sub = command("studio", studio_command, "open the studio, an app in the browser")
     add_studio_options(sub)
@@ -119,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("notebooks", handing_out.notebooks_command, "copy the notebooks into a folder")
     sub.add_argument("folder", metavar="DIR", help="made where it is not there")
     sub = command("doctor", _doctor, "check this installation")
-    sub.add_argument("--device", default="auto")
+    add_device_option(sub)
     return parser
 
 

@@ -19,6 +19,7 @@ from nst_utils.app import earlier
 from nst_utils.app.limits import Limits
 from nst_utils.app.recipe_files import read_png, write_png
 from nst_utils.app.recipes import Recipe, of_preset
+from nst_utils.app.sentences import paragraph
 from nst_utils.experiments import large
 
 MakeStudio = Callable[..., Driver]
@@ -65,6 +66,27 @@ def test_a_single_step_is_one_step(make: MakeStudio) -> None:
     studio.paint()
     assert studio.says.startswith("Finished after 1 step, ")
     assert "Step 1 of 1, 100% of the work" in studio.text("nst-where")
+
+
+def test_of_the_run_before_nothing_is_said_while_the_next_one_is_prepared(make: MakeStudio) -> None:
+    studio = make()
+    studio.paint()
+    assert studio.text("nst-where")
+    seen = set()
+
+    def look(change: Any) -> None:
+        if "Preparing" in studio.says:
+            seen.add((studio.text("nst-where"), studio["nst-progress"].layout.display))
+
+    studio["nst-state"].observe(look, "value")
+    studio.paint()
+    assert seen == {("", "none")}
+
+
+def test_a_line_does_not_end_between_a_number_and_its_unit() -> None:
+    shown = paragraph("100% of the work, 12 s left; 128x96 px, 2 pictures")
+    assert shown == "<p>100% of the work, 12&nbsp;s left; 128x96&nbsp;px, 2 pictures</p>"
+    assert not paragraph(""), "an empty one would leave a gap"
 
 
 def results(studio: Driver) -> list[Any]:

@@ -52,7 +52,9 @@ needs_lab = pytest.mark.skipif(not find_spec("jupyterlab"), reason="JupyterLab i
 needs_voila = pytest.mark.skipif(not find_spec("voila"), reason="Voila is not installed")
 
 # What the page shows, of the studio with that number.
-TEXT = "([css, i]) => document.querySelectorAll(css)[i]?.innerText ?? ''"
+TEXT = (
+    "([css, i]) => (document.querySelectorAll(css)[i]?.innerText ?? '').replaceAll('\\u00a0', ' ')"
+)
 SOURCE = "document.querySelectorAll('.nst-stage img')[{}]?.src"
 LINK = "document.querySelector('.nst-saved a').href"
 CHANGED = f"before => {{ const now = {SOURCE.format(0)}; return now && now !== before; }}"
@@ -227,9 +229,17 @@ def test_uploads_good_and_bad_are_answered(small_studio: Page, tmp_path: Path) -
     assert alt == "holiday.png in the style of great-wave, the picture now"
 
 
+FOCUS_IS_SEEN = (
+    "(at => !at.closest('.nst-studio') ||"
+    "getComputedStyle(at.closest('.nst-pictures label') ?? at).outlineStyle !== 'none')"
+    "(document.activeElement)"
+)
+
+
 def tab_to(page: Page, there: str) -> None:
-    """By the Tab key, until that is true."""
+    """By the Tab key, until that is true; in the studio it is seen where one is."""
     for _ in range(40):
+        assert page.evaluate(FOCUS_IS_SEEN), page.evaluate("document.activeElement.outerHTML")
         if page.evaluate(there):
             return
         page.keyboard.press("Tab")
@@ -294,14 +304,17 @@ def test_a_screen_reader_is_told_what_things_are_and_what_they_say(small_studio:
     assert comes_true(page, opened, DRAW)
     assert told(".nst-state .widget-html-content", "role") == "status"
     assert not page.locator(".nst-studio [title=null]").count()
+    uploads = [each.strip() for each in page.locator(".widget-upload").all_inner_texts()]
+    assert uploads[:2] == ["Upload a photograph", "Upload a painting"]
+    assert not any(each.endswith(")") for each in uploads), "they count files, of which none stay"
     names = page.locator(".nst-content input").evaluate_all("all => all.map(one => one.name)")
     assert len({*names}) == 1, "a group is one stop of the Tab key"
     click(page, ".nst-try-ratios")
     assert comes_true(page, "document.querySelector('.nst-try:not([disabled])')", DRAW)
     click(page, ".nst-stop")
     wait_for(page, ".nst-state", "Stopped; ")
-    page.get_by_role("button", name="take alpha/beta 5e-05").press("Enter")
-    wait_for(page, ".nst-state", "alpha/beta is 5e-05 now")
+    page.get_by_role("button", name="take alpha/beta 0.00005").press("Enter")
+    wait_for(page, ".nst-state", "alpha/beta is 0.00005 now")
 
 
 @needs_lab
@@ -376,18 +389,36 @@ def count_threads(page: Page) -> int:
     return int(page.locator(".jp-OutputArea-output pre").last.inner_text())
 
 
+# What of a studio goes beyond its right edge, or is larger than what shows it.
+CUT_OFF = """() => {
+    const studio = document.querySelector('.nst-studio');
+    const edge = studio.getBoundingClientRect().right + 2;
+    return [...studio.querySelectorAll('*')].filter(each => each.clientWidth && (
+        each.getBoundingClientRect().right > edge
+        || getComputedStyle(each).overflow !== 'visible' && (
+            each.scrollWidth > each.clientWidth + 2 || each.scrollHeight > each.clientHeight + 2)
+    )).map(each => each.outerHTML.slice(0, 200));
+}"""
+
+
 @needs_lab
-def test_on_a_phone_in_the_dark_nothing_is_cut_off(lab: Lab) -> None:
+def test_on_a_phone_in_the_dark_nothing_is_cut_off(lab: Lab, tmp_path: Path) -> None:
+    upload = tmp_path / f"IMG_{'20240518_' * 6}.png"
+    Image.effect_noise((64, 48), 80).convert("RGB").save(upload)
     with lab.opened(notebook("nst.studio(size=64, steps=3)"), "doc", "Dark", 400) as page:
         page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
         page.wait_for_selector(".nst-start")
+        choose_file(page, ".nst-content-upload", upload)
+        wait_for(page, ".nst-state", "is here, 64x48 px.")
+        click(page, ".nst-try-ratios")
+        wait_for(page, ".nst-state", "All nine are there")
         click(page, ".nst-start")
         wait_for(page, ".nst-state", "Finished after 3 steps")
-        assert page.evaluate(
-            "(studio => [...studio.querySelectorAll('*')].every(each =>"
-            "each.getBoundingClientRect().right <= studio.getBoundingClientRect().right + 2))"
-            "(document.querySelector('.nst-studio'))"
-        )
+        click(page, ".nst-tries")
+        for width in (320, 400, 700, 1280):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert comes_true(page, f"!({CUT_OFF})().length", DRAW), page.evaluate(CUT_OFF)
+        page.set_viewport_size({"width": 400, "height": 844})
         assert is_dark(page)
         assert not axe_findings(page, ".jp-Notebook", but=OF_JUPYTERLAB)
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from studio_driver import Driver, picture_of, studios
 from waiting import comes_true
 
@@ -18,6 +19,8 @@ import nst_utils as nst
 from nst_utils.app import panels, sessions, views
 from nst_utils.app.views import Throttle
 from nst_utils.images.files import to_pil
+from nst_utils.plots.figures import Drawing
+from nst_utils.plots.style_match import GramPair
 
 MakeStudio = Callable[..., Driver]
 
@@ -74,10 +77,12 @@ def test_of_a_large_picture_the_page_gets_a_smaller_one(
     assert off(picture_of(studio["nst-stage"].value), photograph).mean() < 10
 
 
-def test_the_next_run_is_seen_wherever_the_film_was_left(make: MakeStudio) -> None:
+def test_the_next_run_is_seen_wherever_the_film_and_the_comparison_were_left(
+    make: MakeStudio,
+) -> None:
     studio = make()
     studio.paint()
-    studio["nst-film"].value = 3
+    studio["nst-film"].value, studio["nst-compare"].value = 3, 100
     studio.radio("nst-style").value = "great-wave"
     studio.paint()
     assert 'alt="chelsea in the style of great-wave, the picture now"' in studio["nst-stage"].value
@@ -173,6 +178,18 @@ def test_curves_can_be_told_apart_without_colors(steps: int) -> None:
     lines = figure.axes[0].get_lines()
     assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines) == 7
     assert figure.encode()
+
+
+def test_what_is_written_in_plots_can_be_read_on_a_phone(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Drawing] = [views.curves(history(50), larger=[20])]
+    monkeypatch.setattr(views, "plot_html", lambda figure, *_: drawn.append(figure))
+    views.grams(GramPair(torch.eye(4), torch.ones(4, 4)), "conv3_1")
+    assert len(drawn) == 2
+    for figure in drawn:
+        texts = [each for each in figure.findobj() if isinstance(each, Text)]
+        shrunk = 280 / figure.get_figwidth() / 72  # pixels of the page to a point
+        sizes = [float(each.get_fontsize()) * shrunk for each in texts if each.get_text()]
+        assert min(sizes) > 7.5
 
 
 def test_curves_say_why_they_jump() -> None:

@@ -86,6 +86,11 @@ EXPLAINED: dict[str, str] = {
     "transfer c a -o o.png --masks": "--masks: expected at least one argument",
     "--output o.png transfer c a": "the command comes before its options: nst COMMAND",
     "-o o.png transfer c a": "the command comes before its options: nst COMMAND",
+    "--verson": "unknown option '--verson'; there are -h, --help, -V, --version",
+    "-v": "unknown option '-v'; there are -h, --help, -V, --version",
+    "transferr c a -o o.png": "unknown command 'transferr'; did you mean 'transfer'?",
+    "transfer c a -o o.png --optimizer adamm": "unknown value 'adamm'; did you mean 'adam'?",
+    "transfer c a -o o.png --bits 9": "--bits: unknown value '9'; Known: 8, 16",
     "reconstruct-content c a -o o.png": "unknown option or argument: a",
 }
 

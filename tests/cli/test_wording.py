@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 from collections.abc import Callable
@@ -85,3 +86,14 @@ def test_lines_of_a_run_name_options_too(
     assert wording.get() is str
     say('use the CPU (device="cpu")')
     assert capfd.readouterr().err == 'nst: use the CPU (device="cpu")\n'
+
+
+def test_every_command_and_option_says_what_it_is_for_in_one_way() -> None:
+    (commands_of,) = (a for a in build_parser()._actions if isinstance(a.choices, dict))
+    assert isinstance(commands_of, argparse._SubParsersAction)
+    assert [a.dest for a in commands_of._choices_actions] == [*commands_of.choices]
+    for each in commands_of._choices_actions:
+        assert re.fullmatch(r"[a-z].*[^.]", each.help or ""), each.dest
+    for name, parser in commands_of.choices.items():
+        silent = [a.option_strings or a.dest for a in parser._actions if not a.help]
+        assert not silent, f"nst {name} says nothing of {silent}"
