@@ -195,10 +195,7 @@ def add_output_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     group.add_argument("--size", type=whole(1), default=512, help="longest side in pixels (512)")
     group.add_argument(
-        "--save-every",
-        type=whole(1),
-        metavar="STEPS",
-        help="save numbered pictures on the way, too: out-0050.png",
+        "--save-every", type=whole(1), metavar="STEPS", help="pictures on the way: out-0050.png"
     )
     group.add_argument("--report", metavar="REPORT.json", help="write settings and losses here")
     group.add_argument(
