@@ -57,11 +57,12 @@ PAPERS: dict[str, Any] = {
     "style_layer_weights": None,
     "content_weight": 1e-2,
     "tv_weight": 0.1,
+    "tv_color": 1.0,
 }
 OTHERWISE: dict[str, dict[str, Any]] = {
     "poster": {},
     "no-variation": {"tv_weight": 0.0},
-    "their-variation": {"tv_weight": 2 * 57.6**2 * 0.025},
+    "their-variation": {"tv_weight": 2 * 57.6**2 * 0.025, "tv_color": 1.0},
     "papers-network": PAPERS,
     "papers-network-max-pooling": PAPERS | {"pooling": "max"},
 }
