@@ -9,6 +9,7 @@ from functools import partial
 
 from nst_utils import __version__
 from nst_utils.cli import early, handing_out, lists, many_options
+from nst_utils.cli.completion import add_completion_options, print_completion
 from nst_utils.cli.converters import layer_sets, layers
 from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.options import (
@@ -126,6 +127,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("folder", metavar="DIR", help="made where it is not there")
     sub = command("doctor", _doctor, "check this installation")
     add_device_option(sub)
+    script = "print what a shell needs to complete commands and names"
+    sub = command("completion", lambda args: print_completion(parser, args.shell), script)
+    add_completion_options(sub)
     return parser
 
 
