@@ -32,9 +32,11 @@ def test_the_other_project_sees_through_our_network() -> None:
 def test_sides_are_changed_by_chance_and_found_again() -> None:
     rows = {poster.Run(pair, way): {} for pair in poster.PAIRS for way in poster.WAYS}
     unpaired = {poster.Run(poster.PAIRS[0], "crowsonkb"): {}}
-    drawn = [poster.blind(rows, seed) for seed in range(8)]
-    assert all(sorted(ways) == sorted(poster.WAYS) for sides in drawn for ways in sides.values())
-    assert all(list(sides) == list(poster.PAIRS) for sides in drawn)
-    assert len({tuple(map(tuple, sides.values())) for sides in drawn}) > 1
-    assert poster.blind(rows, 3) == drawn[3]
-    assert poster.blind(unpaired, 0) == {}
+    for theirs in poster.SHARES:
+        drawn = [poster.blind(rows, theirs, seed) for seed in range(8)]
+        both = sorted([theirs, "poster"])
+        assert all(sorted(ways) == both for sides in drawn for ways in sides.values())
+        assert all(list(sides) == list(poster.PAIRS) for sides in drawn)
+        assert len({tuple(map(tuple, sides.values())) for sides in drawn}) > 1
+        assert poster.blind(rows, theirs, 3) == drawn[3]
+        assert poster.blind(unpaired, theirs, 0) == {}
