@@ -3,8 +3,7 @@
     python benchmarks/memory.py                      # the table; half an hour on one core
     python benchmarks/memory.py --sizes 256 --cases default
 
-Prints how far the memory of a run of two steps rose above what the process had before (Linux only;
-memory of its own, in use or swapped out: pages of files come and go with the rest of the machine),
+Prints how far the peak of a run of two steps rose above what the process had before (Linux only),
 what was estimated, and with tiles the processor's time for an evaluation of loss and gradient, that
 without tiles being 1.
 """
@@ -17,7 +16,6 @@ import gc
 import json
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -44,32 +42,12 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def own_memory() -> int:
-    """Bytes that this process has for itself, wherever the kernel keeps them."""
-    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return sum(int(status[field].split()[0]) * 1024 for field in ("RssAnon", "VmSwap"))
-
-
-class Peak(threading.Thread):
-    """Looks every millisecond, since the kernel keeps a maximum only together with pages of files.
-
-    Attributes:
-        bytes: the most that :func:`own_memory` was.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.bytes, self._ended = 0, threading.Event()
-
-    def run(self) -> None:
-        while not self._ended.wait(0.001):
-            self.bytes = max(self.bytes, own_memory())
-
-    def end(self) -> int:
-        """The peak."""
-        self._ended.set()
-        self.join()
-        return self.bytes
+def status(field: str) -> int:
+    """Bytes, of this process: VmRSS is what it has, VmHWM the most it had."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(field)
 
 
 def fill_memory_of_optimizers() -> None:
@@ -94,8 +72,8 @@ def one(case: dict[str, Any]) -> dict[str, float]:
     fill_memory_of_optimizers()
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what loading left behind would be used again
-    before, peak = own_memory(), Peak()
-    peak.start()
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # now VmHWM is VmRSS
     nst.transfer(
         content,
         style,
@@ -108,12 +86,12 @@ def one(case: dict[str, Any]) -> dict[str, float]:
         device="cpu",
         progress=False,
     )
-    rose = peak.end() - before
+    peak = status("VmHWM") - before
     table = dict.fromkeys(STYLE_LAYERS, 0.2)
     row = Row(content, style, dict.fromkeys(CONTENT_LAYERS, 1.0), table, 5e-2, 1.0)
     rows = [row] * case.get("pictures", 1)
     expected = estimate(net, rows, (content.shape[2], content.shape[3]), optimizer, tile)
-    told = {"peak": rose, "estimate": expected}
+    told = {"peak": peak, "estimate": expected}
     if case.get("timed"):
         told["relative"] = seconds(net, row, content, tile) / seconds(net, row, content, None)
     return told
