@@ -10,8 +10,6 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-import shtab
-
 from nst_utils.cli.printing import printed
 from nst_utils.experiments.presets import PRESETS
 from nst_utils.images.names import samples
@@ -36,8 +34,10 @@ def add_completion_options(sub: argparse.ArgumentParser) -> None:
 
 def print_completion(parser: argparse.ArgumentParser, shell: str) -> int:
     """Print the script for a shell; return the exit code."""
+    import shtab  # here, because every other command would wait for it, too
+
     for command, action in _arguments(parser):
-        complete = _completed(command, action.dest)
+        complete = _completed(command, action.dest, shtab.FILE, shtab.DIRECTORY)
         if complete is not None and action.nargs != 0:
             action.complete = complete  # type: ignore[attr-defined]
     return printed(shtab.complete(parser, shell=shell, preamble=_preamble()))
@@ -50,14 +50,14 @@ def _arguments(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.
                 yield from ((name, each) for each in sub._actions)
 
 
-def _completed(command: str, argument: str) -> dict[str, Any] | None:
+def _completed(command: str, argument: str, file: Any, folder: Any) -> Any:
     if argument in _PICTURES:
         return _PICTURE
     if argument == "preset":
         return _PRESET
     if argument in _FOLDERS or (argument == "output" and command in _FOLDER_COMMANDS):
-        return shtab.DIRECTORY
-    return shtab.FILE if argument in _FILES else None
+        return folder
+    return file if argument in _FILES else None
 
 
 def _preamble() -> Any:
