@@ -169,7 +169,7 @@ class _Watch:
 
 
 def _mend_edges(result: Result, content: Tensor, masks: Sequence[Tensor] | None) -> None:
-    """The photograph's edges; where memory is too little for them, the pictures stay as they are."""
+    """The photograph's edges; where memory is too little, the pictures stay as they are."""
     mended = photorealistic_if_it_fits(result.image, content, masks)
     if mended is None:
         result.trouble = result.trouble or "too little memory for the photograph's edges"
