@@ -19,8 +19,12 @@ each, so that whatever happens the figures so far are kept. What could not be me
     memory     peak against the estimate and the tutorials' loop; what happens where it runs out
     profile    the busiest operations of a step, and how often it waits
 
-A rehearsal that takes a minute: ``--device cpu --size 64``. Times are medians. ``table`` in place
-of ``--out`` prints a kept file as Markdown: ``python benchmarks/gpu.py table DIR/gpu.json``.
+A second call makes what readers see, and is asked for by name: ``--stages notebooks`` runs the
+notebooks at full size, in plain Python, and keeps each that came to its end in
+``DIR/notebooks.zip``; ``--notebooks 03 04`` are those that begin so.
+
+A rehearsal that takes some minutes: ``--device cpu --size 64``. Times are medians. ``table`` in
+place of ``--out`` prints a kept file as Markdown: ``python benchmarks/gpu.py table DIR/gpu.json``.
 """
 
 from __future__ import annotations
@@ -32,8 +36,10 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +55,8 @@ STAGES = (
     *("machine", "agreement", "bits", "tests", "speed", "picture", "race", "memory"),
     "profile",
 )
+NOTEBOOKS = HERE.parent / "notebooks"
+ZIP = "notebooks.zip"
 BATCHES = (1, 5, 16)
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -362,6 +370,25 @@ def profile(device: str, size: int, out: Path) -> dict[str, Any]:
     }
 
 
+def notebook(device: str, size: int, out: Path, name: str) -> dict[str, Any]:
+    """Run one, small where it is only a rehearsal, and add it to the archive."""
+    if "nst.studio(" in (NOTEBOOKS / name).read_text(encoding="utf-8"):
+        return {"skipped": "the studio needs Jupyter; `make render` makes this one"}
+    quick = not is_cuda(device)
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [sys.executable, str(NOTEBOOKS / "render.py"), name, "--plain", "--out", scratch]
+        environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+        ran = subprocess.run(
+            command + ["--quick"] * quick, capture_output=True, text=True, env=environment
+        )
+        if ran.returncode:
+            print(ran.stdout, ran.stderr, file=sys.stderr)
+            sys.exit(ran.returncode)
+        with zipfile.ZipFile(out / ZIP, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(Path(scratch) / name, name)
+    return {"quick": quick}
+
+
 def is_cuda(device: str) -> bool:
     return device.split(":")[0] == "cuda"
 
@@ -432,7 +459,8 @@ def plain_step(device: str, size: int) -> float:
 
 def run_stage(stage: str, device: str, size: int, out: Path, limit: float) -> dict[str, Any]:
     """What a stage found, or why it found nothing."""
-    command = [sys.executable, __file__, "stage", stage, device, str(size), str(out)]
+    stage, *name = stage.split()
+    command = [sys.executable, __file__, "stage", stage, device, str(size), str(out), *name]
     begun = time.perf_counter()
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, start_new_session=True, **pipes) as ran:
@@ -442,7 +470,7 @@ def run_stage(stage: str, device: str, size: int, out: Path, limit: float) -> di
             os.killpg(ran.pid, signal.SIGKILL)  # and what it has started
             return {"failed": f"not finished within {limit:.0f} s"}
     if ran.returncode:
-        (out / f"{stage}.txt").write_text(output + errors)
+        (out / f"{'-'.join([stage, *name])}.txt").write_text(output + errors)
         last = (errors.strip().splitlines() or ["no word"])[-1]
         return {"failed": f"exit code {ran.returncode}: {last}"}
     told: dict[str, Any] = json.loads(output.splitlines()[-1])
@@ -453,7 +481,7 @@ def table(kept: dict[str, Any]) -> str:
     """A kept file as Markdown; a cell for each figure, or why there is none."""
     name = kept.get("machine", {}).get("name", "unknown")
     lines = [f"{name}, {kept['size']} px", ""]
-    for stage in STAGES[1:]:
+    for stage in [*STAGES[1:], *(each for each in kept if each.startswith("notebook "))]:
         lines += [f"| {stage} | |", "|---|---|"]
         for name, value in kept.get(stage, {"not run": "-"}).items():
             if name == "busiest":
@@ -467,10 +495,18 @@ def table(kept: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def each_by_itself(stages: Sequence[str], beginnings: Sequence[str]) -> list[str]:
+    """The stages, with one for each notebook whose name begins in one of these ways."""
+    names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+    chosen = [name for name in names if name.startswith(tuple(beginnings))]
+    each = {"notebooks": [f"notebook {name}" for name in chosen]}
+    return [part for stage in stages for part in each.get(stage, [stage])]
+
+
 def main() -> None:
     if sys.argv[1:2] == ["stage"]:
-        stage, device, size, out = sys.argv[2:]
-        print(json.dumps(globals()[stage](device, int(size), Path(out))))
+        stage, device, size, out, *name = sys.argv[2:]
+        print(json.dumps(globals()[stage](device, int(size), Path(out), *name)))
         return
     if sys.argv[1:2] == ["table"]:
         print(table(json.loads(Path(sys.argv[2]).read_text())))
@@ -480,13 +516,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--budget", type=float, default=560, help="seconds for all stages")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument("--stages", nargs="+", choices=(*STAGES, "notebooks"), default=STAGES)
+    parser.add_argument("--notebooks", nargs="+", default=[""], help="how their names begin")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     file, end = args.out / "gpu.json", time.perf_counter() + args.budget
     kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     kept |= {"device": args.device, "size": args.size}
-    for stage in args.stages:
+    for stage in each_by_itself(args.stages, args.notebooks):
         left = end - time.perf_counter()
         kept[stage] = (
             # One that hangs must not take what the others need.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,3 +68,27 @@ def test_a_stage_that_fails_or_hangs_does_not_take_the_others_with_it(
     assert "a card" in shown
     assert "exit code 1: no kernel" in shown
     assert "not run" in shown
+
+
+def test_a_notebook_that_came_to_its_end_is_kept_whatever_becomes_of_the_next(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {"cell_type": "code", "source": ["6 * 7"], "metadata": {}, "outputs": [], "id": "a"}
+    for name, source in (("00_good.ipynb", "6 * 7"), ("01_bad.ipynb", "1 / 0")):
+        metadata = {"language_info": {"name": "python"}}
+        book = {"cells": [good | {"source": source}], "metadata": metadata}
+        text = json.dumps(book | {"nbformat": 4, "nbformat_minor": 5})
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for tool in ("render.py", "plain.py"):
+        (tmp_path / tool).write_text((gpu.NOTEBOOKS / tool).read_text())
+    monkeypatch.setattr(gpu, "NOTEBOOKS", tmp_path)
+    names = gpu.each_by_itself(["machine", "notebooks"], [""])
+    assert names == ["machine", "notebook 00_good.ipynb", "notebook 01_bad.ipynb"]
+    assert gpu.each_by_itself(["notebooks"], ["01"]) == ["notebook 01_bad.ipynb"]
+    assert gpu.notebook("cpu", 64, tmp_path, "00_good.ipynb") == {"quick": True}
+    with pytest.raises(SystemExit):
+        gpu.notebook("cpu", 64, tmp_path, "01_bad.ipynb")
+    with zipfile.ZipFile(tmp_path / gpu.ZIP) as archive:
+        assert archive.namelist() == ["00_good.ipynb"]
+        (cell,) = json.loads(archive.read("00_good.ipynb"))["cells"]
+    assert cell["outputs"][0]["data"]["text/plain"] == ["42"]

@@ -1,10 +1,11 @@
-"""The two scripts beside the notebooks: the one that stamps the address, the one that runs them."""
+"""The scripts beside the notebooks: the one that stamps the address, those that run them."""
 
 from __future__ import annotations
 
 import base64
 import io
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -258,3 +259,82 @@ def test_a_notebook_is_run_and_written_whole_or_not_at_all(tmp_path: Path) -> No
         render.render(path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["00_x.ipynb"]
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_written_to_the_byte_as_nbformat_does(path: Path) -> None:
+    expected = f"{nbformat.writes(nbformat.read(path, as_version=4))}\n".encode()
+    assert render.written(render.read(path)) == expected
+
+
+# A cell for each way in which something can be shown.
+CELLS = (
+    "import sys\nif 'nowhere' in sys.modules:\n    %pip install nothing",
+    "print('two'); print('lines')\n6 * 7",
+    "print('not shown, but for this')\n6 * 7;",
+    "None",
+    "from matplotlib import pyplot as plt\nfigure, axis = plt.subplots()\naxis.plot([1, 2]);",
+    # As our own figures do.
+    "from IPython.display import display\nclass Drawing:\n    def _ipython_display_(self):\n"
+    "        display({'image/jpeg': 'x'}, metadata={'image/jpeg': {'alt': 'y'}}, raw=True)\n"
+    "Drawing()",
+    "from IPython.display import display\nprint('before')\ndisplay(2)\nprint('after')",
+    "def f():\n    return 1\nimport inspect\nprint(inspect.getsource(f))",
+    "class Rich(str):\n    def _repr_html_(self):\n        return '<b>x</b>'\nRich('x')",
+)
+
+
+def shown(book: Any) -> list[list[Any]]:
+    """What each cell shows: texts as they are, of pictures only the kind."""
+    found = []
+    for cell in book["cells"]:
+        outputs = []
+        for output in cell.get("outputs", []):
+            data = output.get("data", {"text": output.get("text")})
+            kept = {kind: "" if kind.startswith("image") else data[kind] for kind in data}
+            outputs.append([output["output_type"], output.get("execution_count"), kept])
+        found.append([cell.get("execution_count"), outputs])
+    return found
+
+
+WITHOUT_JUPYTER = """
+import sys
+from pathlib import Path
+sys.modules |= dict.fromkeys(["nbformat", "nbclient", "ipykernel", "IPython"])  # cannot be imported
+import render
+render.render(Path(sys.argv[1]), Path(sys.argv[2]), without_jupyter=True)
+"""
+
+
+def test_without_jupyter_a_notebook_shows_what_it_shows_in_it(tmp_path: Path) -> None:
+    path, plain = tmp_path / "00_x.ipynb", tmp_path / "plain"
+    plain.mkdir()
+    nbformat.write(notebook(*CELLS), path)
+    command = [sys.executable, "-c", WITHOUT_JUPYTER, str(path), str(plain)]
+    subprocess.run(command, cwd=FOLDER, check=True, capture_output=True)
+    render.render(path)
+    without = nbformat.read(plain / path.name, as_version=4)
+    nbformat.validate(without)
+    assert shown(without) == shown(nbformat.read(path, as_version=4))
+
+
+def test_without_jupyter_a_failing_cell_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    path, plain = tmp_path / "00_x.ipynb", tmp_path / "plain"
+    plain.mkdir()
+    nbformat.write(notebook("x = 1", "def f():\n    return 1 / 0", "f()"), path)
+    display = sys.modules.get("IPython.display")
+    with pytest.raises(ZeroDivisionError) as error:
+        render.render(path, plain, without_jupyter=True)
+    # The cell for the address is empty and has no number.
+    assert [str(entry.path) for entry in error.traceback][-2:] == ["cell 3", "cell 2"]
+    assert not [*plain.iterdir()]
+    assert sys.modules.get("IPython.display") is display
+
+
+def test_tiny_notebooks_are_not_written_over_the_real_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["render.py", "--quick"])
+    with pytest.raises(SystemExit):
+        render.main()
+    assert "name --out" in capsys.readouterr().err
