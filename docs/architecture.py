@@ -29,7 +29,7 @@ PACKAGE = HERE.parent / "nst_utils"
 OUT = HERE / "architecture.svg"
 INK, LINE, WALK, ROOM, PAPER = "#222222", "#9a9a9a", "#c0392b", "#f6f3ea", "#ffffff"
 ACROSS = 3  # files side by side in a room
-FILE_WIDTH, FILE_HEIGHT, GAP = 2.05, 0.36, 0.55
+FILE_WIDTH, FILE_HEIGHT, GAP = 2.6, 0.42, 0.6
 
 
 def modules() -> dict[str, Path]:
@@ -80,7 +80,7 @@ def walk() -> tuple[list[str], list[str]]:
         entered.setdefault(module.removeprefix("nst_utils."))
         if not stack and frame.f_code.co_qualname == "ConvReLU.forward":
             names = list(_frames(frame))
-            if any("optimize." in name for name in names):
+            if any(name.endswith("LBFGS._move") for name in names):
                 stack.extend(names[::-1])
 
     photo, painting = nst.load_image("chelsea", 64), nst.load_image("starry-night", 64)
@@ -121,7 +121,7 @@ def draw() -> Figure:
     on_the_way = [*dict.fromkeys(name.split(":")[0] for name in walk()[1]), "losses"]
     number = {name: i for i, name in enumerate(on_the_way, start=1)}
     house = floors(arrows, rooms)
-    figure = Figure(figsize=(9.5, 9.5))
+    figure = Figure(figsize=(12, 11.5))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     y, boxes = 0.0, {}
@@ -143,11 +143,11 @@ def draw() -> Figure:
 
 
 def _room_width(names: list[str]) -> float:
-    return FILE_WIDTH * min(ACROSS, len(names)) + 0.3
+    return FILE_WIDTH * min(ACROSS, len(names)) + 0.5
 
 
 def _room_height(names: list[str]) -> float:
-    return FILE_HEIGHT * -(-len(names) // ACROSS) + 0.55
+    return FILE_HEIGHT * -(-len(names) // ACROSS) + 0.75
 
 
 def _draw_room(
@@ -162,17 +162,17 @@ def _draw_room(
     style = "round,pad=0,rounding_size=0.12"
     axes.add_patch(FancyBboxPatch((x, y), width, height, style, fc=ROOM, ec=INK, lw=1.0, zorder=2))
     title = f"{room}.py" if names == [room] else room
-    axes.text(x + 0.18, y + height - 0.24, title, size=12, weight="bold", va="center", zorder=3)
+    axes.text(x + 0.18, y + height - 0.32, title, size=11, weight="bold", va="center", zorder=3)
     if names == [room]:
         names = [f"{room}.equations 1 to 7"]
         number = {names[0]: number[room]}
     for i, name in enumerate(sorted(names, key=lambda n: (number.get(n, 999), n))):
         left = x + 0.2 + FILE_WIDTH * (i % ACROSS)
-        middle = y + height - 0.58 - FILE_HEIGHT * (i // ACROSS)
+        middle = y + height - 0.8 - FILE_HEIGHT * (i // ACROSS)
         color = WALK if name in number else INK
         label = name.split(".")[-1]
-        axes.text(left, middle, str(number.get(name, "")), size=9, color=color, va="center")
-        axes.text(left + 0.3, middle, label, size=10, color=color, va="center", zorder=3)
+        axes.text(left, middle, str(number.get(name, "")), size=8, color=color, va="center")
+        axes.text(left + 0.36, middle, label, size=8.5, color=color, va="center", zorder=3)
 
 
 def _draw_arrow(

@@ -28,35 +28,24 @@ def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     Raises:
         ValueError: the shapes differ or are not (B, N, H, W), or the reduction is unknown.
     """
-    _check_responses(F, P)
-    if F.shape[1:] != P.shape[1:]:
-        raise ValueError(
-            f"the image's responses {tuple(F.shape)} and the photograph's {tuple(P.shape)} differ "
-            "in shape; make both pictures the same size"
-        )
+    divisor = _content_divisor(F, P, reduction)
     squares = (F - P).square()
     total = squares.sum((1, 2, 3), dtype=torch.promote_types(F.dtype, torch.float32))
-    if reduction == "sum":
-        return total / 2
-    if reduction == "mean":
-        # Paper: the sum. Here: its mean, as in the authors' later code (NeuralImageSynthesis,
-        # LossLayers.lua), because with a normalized network the sum is about a million and E_l
-        # about one, so that every ratio of figure 4 gives the photograph; with the mean they go
-        # from the painting to the photograph as there (benchmarks/README.md).
-        # Divided at last: the gradient of torch's mean does not lie in memory as F does.
-        return total / (2 * F[0].numel())
-    raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    # Paper: the sum. Here: its mean, as in the authors' later code (NeuralImageSynthesis,
+    # LossLayers.lua), because with a normalized network the sum is about a million and E_l
+    # about one, so that every ratio of figure 4 gives the photograph; with the mean they go
+    # from the painting to the photograph as there (benchmarks/README.md).
+    # Divided at last: the gradient of torch's mean does not lie in memory as F does.
+    return total / (2 * divisor)
 
 
 def content_loss_gradient(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     """Equation 2: dL_content / dF_ij = (F - P)_ij where F_ij > 0, else 0 (divided by N M likewise).
 
-    What autograd computes, written out; the zero where F_ij = 0 is the ReLU's.
-
-    Returns:
-        (B, N, H, W).
+    What autograd computes, written out for reading and checking; the zero is the network's ReLU's.
+    Shapes and errors are those of :func:`content_loss`; returns (B, N, H, W).
     """
-    scale = 1 / F[0].numel() if reduction == "mean" else 1.0
+    scale = 1 / _content_divisor(F, P, reduction)
     return torch.where(F > 0, (F - P) * scale, torch.zeros_like(F))
 
 
@@ -172,36 +161,6 @@ def gram_loss(G: Tensor, A: Tensor, *, M: int, M_A: int, reduction: str = "paper
     return difference.square().flatten(1).mean(1) * (factors[reduction] / 4)
 
 
-def _check_responses(F: Tensor, P: Tensor | None = None) -> None:
-    """Raise ``ValueError`` unless these are batches of responses that go together."""
-    for responses in (F,) if P is None else (F, P):
-        if responses.ndim != 4:
-            raise ValueError(
-                "responses must have the shape (B, N, H, W), got "
-                f"{tuple(responses.shape)}; of a single image, pass features[None]"
-            )
-    if P is not None and P.shape[0] not in (1, F.shape[0]):
-        raise ValueError(f"{P.shape[0]} targets for {F.shape[0]} images; give one, or one for each")
-
-
-def style_loss_gradient(F: Tensor, A: Tensor) -> Tensor:
-    """Equation 6: dE_l / dF_ij = 1 / (N^2 M^2) ((G - A) F)_ij where F_ij > 0, else 0.
-
-    The paper writes F^T (G - A) with indices ji; the Gram matrices are symmetric, so that is
-    (G - A) F with indices ij.
-
-    Args:
-        F: (B, N, H, W). A: (B, N, N), a Gram matrix over as many positions as F has.
-
-    Returns:
-        (B, N, H, W).
-    """
-    features = F.flatten(2)
-    N, M = features.shape[1:]
-    gradient = (gram_matrix(F) - A) @ features / (N**2 * M**2)
-    return torch.where(F > 0, gradient.view_as(F), torch.zeros_like(F))
-
-
 def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[float]) -> Tensor:
     """Equation 5: L_style = sum_l w_l E_l.
 
@@ -215,14 +174,47 @@ def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[f
     return (E * torch.as_tensor(layer_weights, dtype=E.dtype, device=E.device)).sum(1)
 
 
+def style_loss_gradient(F: Tensor, A: Tensor) -> Tensor:
+    """Equation 6: dE_l / dF_ij = 1 / (N^2 M^2) ((G - A) F)_ij where F_ij > 0, else 0.
+
+    The paper writes F^T (G - A) with indices ji; the Gram matrices are symmetric, so that is
+    (G - A) F with indices ij. Written out for reading and checking; :func:`gram_matrix` and the
+    network's ReLU compute it.
+
+    Args:
+        F: (B, N, H, W). A: (B, N, N), a Gram matrix over as many positions as F has.
+
+    Returns:
+        (B, N, H, W).
+    """
+    features = F.flatten(2)
+    N, M = features.shape[1:]
+    gradient = (gram_matrix(F) - A) @ features / (N**2 * M**2)
+    return torch.where(F > 0, gradient.view_as(F), torch.zeros_like(F))
+
+
+def total_loss(
+    content: Tensor, style: Tensor, *, alpha: float | Tensor, beta: float | Tensor
+) -> Tensor:
+    """Equation 7: L_total = alpha L_content + beta L_style.
+
+    Args:
+        content, style: (B,), as :func:`content_loss` and :func:`weighted_style_loss` give them.
+        alpha, beta: one number for all images, or (B,).
+
+    Returns:
+        (B,), one value for each image: what is minimized.
+    """
+    return alpha * content + beta * style
+
+
 def total_variation(
     images: Tensor, *, power: int = 2, reduction: str = "sum", color: float = 1.0
 ) -> Tensor:
-    """How rough a picture is: differences of neighbors, down and to the right, in each channel.
+    """Not in the paper, which uses no image prior: how rough a picture is, in each channel.
 
     sum_ij |x_(i+1)j - x_ij|^p + |x_i(j+1) - x_ij|^p. With p = 1 that is the anisotropic total
-    variation; projects that start from the course CS231n take p = 2, under the same name. It is no
-    part of the paper, which uses no image prior.
+    variation; projects that start from the course CS231n take p = 2, under the same name.
 
     Args:
         images: (B, 3, H, W), 0..1. power: 1 or 2.
@@ -252,16 +244,26 @@ def total_variation(
     return total / images[0].numel() if reduction == "mean" else total
 
 
-def total_loss(
-    content: Tensor, style: Tensor, *, alpha: float | Tensor, beta: float | Tensor
-) -> Tensor:
-    """Equation 7: L_total = alpha L_content + beta L_style.
+def _check_responses(F: Tensor, P: Tensor | None = None) -> None:
+    """Raise ``ValueError`` unless these are batches of responses that go together."""
+    for responses in (F,) if P is None else (F, P):
+        if responses.ndim != 4:
+            raise ValueError(
+                "responses must have the shape (B, N, H, W), got "
+                f"{tuple(responses.shape)}; of a single image, pass features[None]"
+            )
+    if P is not None and P.shape[0] not in (1, F.shape[0]):
+        raise ValueError(f"{P.shape[0]} targets for {F.shape[0]} images; give one, or one for each")
 
-    Args:
-        content, style: (B,), as :func:`content_loss` and :func:`weighted_style_loss` give them.
-        alpha, beta: one number for all images, or (B,).
 
-    Returns:
-        (B,), one value for each image: what is minimized.
-    """
-    return alpha * content + beta * style
+def _content_divisor(F: Tensor, P: Tensor, reduction: str) -> int:
+    """N M for the mean of equation 1, 1 for its sum; ``ValueError`` for what has neither."""
+    _check_responses(F, P)
+    if F.shape[1:] != P.shape[1:]:
+        raise ValueError(
+            f"the image's responses {tuple(F.shape)} and the photograph's {tuple(P.shape)} differ "
+            "in shape; make both pictures the same size"
+        )
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    return F[0].numel() if reduction == "mean" else 1

@@ -168,6 +168,12 @@ def test_wrong_shapes_and_reductions_are_sentences() -> None:
         style_loss(F, responses((1, 2, 4, 4), 0))
     with pytest.raises(ValueError, match="'mean' or 'sum'"):
         content_loss(F, F, reduction="median")
+    F = torch.rand(1, 2, 3, 3)
+    for function in (content_loss, content_loss_gradient):
+        with pytest.raises(ValueError, match="'mean' or 'sum', got 'maen'"):
+            function(F, F, reduction="maen")
+        with pytest.raises(ValueError, match="differ in shape"):
+            function(F, F[:, :, :2])
 
 
 def test_responses_without_a_batch_are_refused() -> None:

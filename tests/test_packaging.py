@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,16 @@ FOLDERS: list[list[str]] = [
     ["app"],
     ["cli"],
 ]
+
+
+def test_the_picture_of_the_house_shows_every_file() -> None:
+    """`make architecture` draws it anew."""
+    drawn = (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
+    labels = Counter(re.findall(r">([a-z_0-9]+)</text>", drawn))
+    there = [name.split(".")[-1] for name in MODULES if "__" not in name and "." in name]
+    rooms = {name.split(".")[0] for name in MODULES if "." in name}
+    expected = Counter(there) + Counter(rooms)
+    assert {name: labels[name] for name in expected} == expected
 
 
 def imported(path: Path) -> set[str]:

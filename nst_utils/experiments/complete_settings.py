@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -96,9 +97,13 @@ class Preset:
         return settings | {k: v for k, v in overrides.items() if k not in others}
 
     def build_network(self, **overrides: Any) -> Network:
-        """The network; raises as its builder does (see :mod:`nst_utils.networks.builders`)."""
+        """The network; raises as its builder does (see :mod:`nst_utils.networks.builders`).
+
+        ``ValueError`` for a setting that is not one of ``network`` and of its builder.
+        """
         from nst_utils.networks.builders import NETWORKS
 
+        _check_known(overrides, ("network", *OF_NETWORK))
         name = checks.one_of("network", overrides.get("network", self.network), tuple(NETWORKS))
         return NETWORKS[name](**self.network_settings(**overrides))
 
@@ -117,12 +122,23 @@ class Preset:
 
         Args:
             content, style, net: as there; by default the preset's own network.
-            overrides: arguments of ``transfer`` or of the network's builder, or ``network``.
+            overrides: arguments of ``transfer`` or, without ``net``, of the network's builder, or
+                ``network``.
+
+        Raises:
+            ValueError: as there, and for a setting that none of them has.
         """
         from nst_utils.experiments.style_transfer import transfer
 
+        of_network = {x: overrides.pop(x) for x in ("network", *OF_NETWORK) if x in overrides}
+        known = [*inspect.signature(transfer).parameters][2:]
+        _check_known(overrides, known if net is not None else [*known, "network", *OF_NETWORK])
+        if of_network and net is not None:
+            raise ValueError(
+                f"{next(iter(of_network))} is of no use beside net; leave one of them out"
+            )
         if net is None:
-            net = self.build_network(**overrides)
+            net = self.build_network(**of_network)
         return transfer(content, style, net=net, **self.transfer_settings(**overrides))
 
     def _part_of(self, whole: Mapping[float, int], steps: int) -> dict[float, int] | None:
@@ -131,6 +147,13 @@ class Preset:
         part = min(1.0, steps / self.steps)
         first = {share: round(here * part) for share, here in whole.items()}
         return first if min(first.values()) and sum(first.values()) < steps else None
+
+
+def _check_known(given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ``ValueError`` for the name of a setting that nothing reads."""
+    for name in given:
+        if name not in known:
+            raise ValueError(checks.unknown("setting", name, known))
 
 
 def side_by_side(presets: Mapping[str, Preset]) -> str:

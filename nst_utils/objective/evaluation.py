@@ -71,6 +71,8 @@ def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: Weights) -> Losses
     counts = [sum(kind.name == each for kind in kinds) for each in KINDS]
     content, style, variation = terms.split(counts, dim=1)
     w_content, w_style, _ = weights.layers.split(counts, dim=1)
+    # Paper: content from one layer. Here: a weighted sum, because figure 5 asks for several, one by
+    # one, and users for several at once; one layer has weight 1.
     of_content = (content * w_content).sum(1)
     of_style = weighted_style_loss(style, w_style)
     total = total_loss(of_content, of_style, alpha=weights.alpha, beta=weights.beta)
@@ -191,6 +193,8 @@ class Group:
                 for target, G in zip(column.targets, left, strict=False):
                     A = _values(target, members).to(G)  # divided by its number of positions
                     loss = self._statistic.loss(G, A, M, reduction)  # eq. 4
+                    # Paper: one painting for the whole picture. Here: each region by its share of
+                    # it, because a small one would else count as much as a large one.
                     regions.append(loss * target.area)
                 losses.append(regions[0] if len(regions) == 1 else torch.stack(regions).sum(0))
         return torch.stack(losses, dim=1)

@@ -239,6 +239,8 @@ def _weight(row: Row, kind: Kind) -> float:
 
 def _scaled(weights: Weights, kinds: Sequence[Kind]) -> Weights:
     """The same in proportion, with 1 for the largest: what float32 holds, whatever their scale."""
+    # Paper: alpha L_content + beta L_style. Here: divided by the largest weight, because only the
+    # ratio decides which picture is the best, and losses are told in the paper's units anyway.
     layers, factors = weights.layers.clone(), []
     for name, factor in zip(KINDS, weights[:3], strict=True):
         these = [i for i, kind in enumerate(kinds) if kind.name == name]

@@ -16,7 +16,7 @@ from nst_utils.experiments import presets
 from nst_utils.experiments.presets import PRESETS, Preset, preset, preset_table
 from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.builders import NETWORKS
-from nst_utils.networks.network import check_layers
+from nst_utils.networks.network import Network, check_layers
 
 
 def defaults(function: object) -> dict[str, object]:
@@ -139,6 +139,21 @@ def test_any_single_setting_can_be_overridden() -> None:
     assert (other["style_layers"], other["style_layer_weights"]) == (["conv1_1"], None)
     both = chosen.transfer_settings(style_layers=["conv1_1"], style_layer_weights=[2.0])
     assert both["style_layer_weights"] == [2.0]
+
+
+def test_no_setting_is_swallowed(net: Network, content: Tensor, style: Tensor) -> None:
+    """A misspelled one, and one that nothing would read."""
+    paper = preset("paper")
+    with pytest.raises(ValueError, match="unknown setting 'poling'; did you mean 'pooling'"):
+        paper.build_network(poling="max")
+    with pytest.raises(ValueError, match="unknown setting 'stepz'; did you mean 'steps'"):
+        paper.transfer(content, style, stepz=3)
+    with pytest.raises(ValueError, match="unknown setting 'stepz'"):
+        paper.transfer(content, style, net=net, stepz=3)
+    with pytest.raises(ValueError, match="pooling is of no use beside net"):
+        paper.transfer(content, style, net=net, pooling="max")
+    with pytest.raises(ValueError, match="unknown setting 'summary'"):
+        paper.transfer(content, style, summary="mine")
 
 
 def test_another_network_brings_its_own_weights() -> None:
