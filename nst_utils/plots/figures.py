@@ -86,18 +86,19 @@ def show(
     if any(corner is not None and len(corner) != 1 for corner in corners):
         raise ValueError("an inset is one picture, or None")
     columns = min(3 if columns is None else checks.count("columns", columns), len(pictures))
-    rows = -(-len(pictures) // columns)
     if width is None:
         widest = max(picture.shape[2] for picture in pictures) / _PIXELS_PER_INCH
         width = min(max(widest, _WIDTHS[0]), _WIDTHS[1])
-    height = width * max(picture.shape[1] / picture.shape[2] for picture in pictures)
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    heights = [width * max(picture.shape[1] / picture.shape[2] for picture in row) for row in rows]
     above = _TITLE if titles else 0.0
     across = columns * width + (columns - 1) * _GAP
-    down = rows * (height + above) + (rows - 1) * _GAP
+    down = sum(heights) + len(rows) * above + (len(rows) - 1) * _GAP
     figure = Drawing(figsize=(across, down), dpi=_PIXELS_PER_INCH)
     for i, picture in enumerate(pictures):
         row, column = divmod(i, columns)
-        left, top = column * (width + _GAP), down - row * (height + above + _GAP) - above
+        left, height = column * (width + _GAP), heights[row]
+        top = down - sum(heights[:row]) - row * (above + _GAP) - above
         box = (left / across, (top - height) / down, width / across, height / down)
         axis = figure.add_axes(box)
         axis.axis("off")

@@ -172,6 +172,15 @@ def test_width_is_of_each_picture() -> None:
         assert (box.width * across, box.height * down) == pytest.approx((2.0, 1.5))
 
 
+def test_a_row_is_as_tall_as_its_tallest_picture() -> None:
+    """A portrait below leaves no empty space under landscapes."""
+    figure = show([plain(0.5, 100, 300), plain(0.5, 200, 300), plain(0.5, 600, 300)], columns=2)
+    _, down = figure.get_size_inches()
+    boxes = [axis.get_position() for axis in figure.axes]
+    assert [box.height * down for box in boxes] == pytest.approx([1.0, 2.0, 6.0])
+    assert down == pytest.approx(8.08)
+
+
 @pytest.mark.parametrize("titles", [None, ["one", "two"]])
 def test_a_pixel_of_a_picture_is_a_pixel_of_the_figure(titles: list[str] | None) -> None:
     """Where nothing is resampled, nothing is blurred."""
