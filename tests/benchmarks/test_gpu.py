@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -68,6 +69,55 @@ def test_a_stage_that_fails_or_hangs_does_not_take_the_others_with_it(
     assert "a card" in shown
     assert "exit code 1: no kernel" in shown
     assert "not run" in shown
+
+
+# What the tests of other things need, and a machine that has only Python and torch does not have.
+BARE = """
+import sys
+class Missing:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in {
+            *("nbformat", "nbclient", "nbval", "ipywidgets", "IPython", "ipykernel", "shtab"),
+            *("voila", "playwright", "xdist", "jsonschema", "traitlets", "jupyter_client"),
+        }:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_the_tests_of_a_gpu_are_found_on_a_machine_that_has_little(gpu: ModuleType) -> None:
+    files = gpu.tests_of_gpu()
+    assert {"test_loop.py", "test_commands.py"} <= {file.name for file in files}
+    assert Path(__file__) not in files
+    options = ["-p", "no:nbval", "-p", "no:xdist", "-q", "-m", "gpu", "--collect-only"]
+    command = [sys.executable, "-c", BARE, *options, *map(str, files)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=gpu.HERE.parent)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for file in files:
+        assert f"{file.name}::" in ran.stdout
+
+
+def test_the_stage_asks_for_those_files_alone_and_keeps_what_failed(
+    gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def ran(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 1, "a test failed\n1 failed\n", "")
+
+    monkeypatch.setattr(subprocess, "run", ran)
+    told = gpu.tests("cuda", 48, tmp_path)
+    assert told == {"exit code": 1, "last line": ["1 failed"]}
+    assert asked[0][-len(gpu.tests_of_gpu()) :] == [str(file) for file in gpu.tests_of_gpu()]
+    assert str(gpu.HERE.parent / "tests") not in asked[0]
+    gpu.keep_text(tmp_path, "speed", "no kernel")
+    assert [file.name for file in tmp_path.iterdir()] == [gpu.TEXTS]
+    text = (tmp_path / gpu.TEXTS).read_text()
+    assert "a test failed" in text
+    assert "no kernel" in text
 
 
 def test_a_notebook_that_came_to_its_end_is_kept_whatever_becomes_of_the_next(
