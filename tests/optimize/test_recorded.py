@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import nst_utils as nst
+from nst_utils.memory.step_down import WithinMemory
 from nst_utils.networks.network import Network, between_layers
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Evaluation, Objective
@@ -21,6 +22,7 @@ from nst_utils.optimize import curvature
 from nst_utils.optimize import recorded as recorded_module
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.recorded import BEFORE, Recorded, fastest_convolutions
+from nst_utils.support import recording
 
 
 class Graph:
@@ -63,28 +65,118 @@ def test_after_some_calls_work_is_recorded_and_then_replayed(cuda: list[Graph]) 
     for _ in range(20):
         recorded(lambda: calls.append(1))
     assert recorded.replayed
+    assert recorded.told == "replayed"
     assert len(cuda) == 1
     # Twelve times by itself, once to be recorded.
     assert (len(calls), cuda[0].replays) == (13, 8)
 
 
-def test_what_cannot_be_recorded_goes_on_as_before(cuda: list[Graph]) -> None:
-    recorded, calls = Recorded(torch.device("cuda")), []
+def failing(calls: list[str], error: BaseException) -> Callable[[], None]:
+    """Work that fails once, while it is recorded."""
 
     def work() -> None:
-        if len(calls) == 12 and cuda and "tried" not in calls:
+        if len(calls) == BEFORE and "tried" not in calls:
             calls.append("tried")
-            raise RuntimeError("operation not permitted when stream is capturing")
+            raise error
         calls.append("done")
 
+    return work
+
+
+def test_what_cannot_be_recorded_goes_on_as_before(cuda: list[Graph]) -> None:
+    calls: list[str] = []
+    recorded = Recorded(torch.device("cuda"))
+    work = failing(calls, RuntimeError("operation not permitted when stream is capturing"))
     for _ in range(20):
         recorded(work)
     assert not recorded.replayed
+    assert recorded.told == "not recorded: operation not permitted when stream is capturing"
     assert calls.count("done") == 20
     another = Recorded(torch.device("cuda"))  # and nothing is recorded after that
+    assert another.told == "not recorded yet"
     for _ in range(20):
         another(lambda: None)
     assert len(cuda) == 1
+    assert another.told == recorded.told
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "CUDA out of memory. Tried to"),
+        (MemoryError(), "MemoryError"),
+        (recording.NotNow("the network runs on cpu"), "the network runs on cpu"),
+    ],
+)
+def test_what_only_this_run_lacks_is_tried_again_in_the_next(
+    error: BaseException, why: str, cuda: list[Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(recorded_module, "give_back", lambda: calls.append("given back"))
+    recorded, another = Recorded(torch.device("cuda")), Recorded(torch.device("cuda"))
+    work = failing(calls, error)
+    for _ in range(20):
+        recorded(work)
+    assert recorded.told == f"not recorded: {why}"
+    # The same work again, one operation at a time, with what the recording had taken.
+    assert calls[BEFORE : BEFORE + 3] == ["tried", "given back", "done"]
+    assert calls.count("given back") == 1
+    for _ in range(20):
+        another(lambda: None)
+    assert another.told == "replayed"
+
+
+def test_the_reason_is_what_came_first(cuda: list[Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something failed, the end of the recording fails as well."""
+
+    class Broken(contextlib.AbstractContextManager[None]):
+        def __exit__(self, *_: object) -> None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: Broken())
+    recorded = Recorded(torch.device("cuda"))
+    work = failing(calls := [], torch.OutOfMemoryError("CUDA out of memory."))
+    for _ in range(20):
+        recorded(work)
+    assert calls.count("done") == 20
+    assert recorded.told == "not recorded: CUDA out of memory."
+    assert not recorded_module._impossible
+
+
+def test_a_step_that_is_recorded_is_not_tried_with_less(
+    cuda: list[Graph], thin_net: Network, content: torch.Tensor, style: torch.Tensor
+) -> None:
+    """Memory that only the recording lacks makes no step slower: the ladder is left alone."""
+    objective = WithinMemory(
+        thin_net, [Row(content, style, {"conv2_1": 1.0}, {"conv1_1": 1.0}, 1, 1)] * 2
+    )
+    objective.at_once = None
+    images, evaluate, fails = content.repeat(2, 1, 1, 1), Objective.evaluate, [True]
+
+    def lacking(self: Objective, *given: Any) -> Evaluation:
+        if recording.is_going_on() and fails:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return evaluate(self, *given)
+
+    recorded = Recorded(torch.device("cuda"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            recording, "is_going_on", lambda: torch.cuda.current_stream() != "the caller's"
+        )
+        patch.setattr(Objective, "evaluate", lacking)
+        for _ in range(BEFORE + 1):
+            recorded(lambda: objective.evaluate(images) and None)
+        assert (objective.at_once, objective.tile) == (None, None)
+        assert "out of memory" in recorded.told
+        fails.clear()
+        # The work has moved, and what is recorded would have to wait for it.
+        patch.setattr(Objective, "device", torch.device("meta"))
+        moved = Recorded(torch.device("cuda"))
+        moved._left = 0
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            moved(lambda: objective.evaluate(images) and None)
+        assert moved.told == "not recorded: the network runs on meta"
+    assert not recorded_module._impossible
 
 
 def test_an_interrupt_while_recording_is_not_swallowed(cuda: list[Graph]) -> None:
@@ -116,6 +208,7 @@ def test_elsewhere_nothing_is_recorded(cuda: list[Graph]) -> None:
     for _ in range(20):
         recorded(lambda: calls.append(1))
     assert (len(calls), cuda) == (20, [])
+    assert recorded.told == "not recorded: that is for CUDA, not cpu"
 
 
 def test_cudnn_chooses_only_as_long_as_a_run_lasts() -> None:
