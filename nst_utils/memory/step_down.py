@@ -46,7 +46,7 @@ class WithinMemory(Objective):
 
     def evaluate(self, images: Tensor, rows: Sequence[int] | None = None) -> Evaluation:
         if images.device != self.device and recording.is_going_on():
-            raise recording.NotNow(f"the network runs on {self.device}")
+            raise recording.NotRecordableError(f"the network runs on {self.device}")
         evaluate = partial(super().evaluate, images, rows)
         together = min(len(images), max(len(group.rows) for group in self._groups))
         return self._with_less(evaluate, together, max(images.shape[2:]))

@@ -12,7 +12,7 @@ from nst_utils.networks.network import between_layers
 from nst_utils.support.checks import is_out_of_memory
 from nst_utils.support.freeing import give_back
 from nst_utils.support.messages import one_line
-from nst_utils.support.recording import NotNow
+from nst_utils.support.recording import NotRecordableError
 from nst_utils.support.repeatable import is_asked_for
 from nst_utils.support.switches import switched
 
@@ -103,7 +103,7 @@ def _why(error: BaseException) -> str:
     while errors[-1].__context__ is not None:
         errors.append(errors[-1].__context__)
     why = one_line(errors[-1])
-    if not any(is_out_of_memory(each) or isinstance(each, NotNow) for each in errors):
+    if not any(is_out_of_memory(each) or isinstance(each, NotRecordableError) for each in errors):
         _impossible.append(why)
     return why
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-class NotNow(RuntimeError):
+class NotRecordableError(RuntimeError):
     """This work cannot be recorded as it is done now; another time, or in another run, it can."""
 
 

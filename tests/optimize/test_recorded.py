@@ -105,7 +105,7 @@ def test_what_cannot_be_recorded_goes_on_as_before(cuda: list[Graph]) -> None:
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "CUDA out of memory. Tried to"),
         (MemoryError(), "MemoryError"),
-        (recording.NotNow("the network runs on cpu"), "the network runs on cpu"),
+        (recording.NotRecordableError("the network runs on cpu"), "the network runs on cpu"),
     ],
 )
 def test_what_only_this_run_lacks_is_tried_again_in_the_next(
