@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from pretended import NAME, Pretended, can_be_had, pretended
+from pretended import NAME, UNRECORDED, Pretended, can_be_had, pretended
 from torch import Tensor
 
 import nst_utils as nst
@@ -198,6 +198,19 @@ def test_a_step_waits_for_nothing(
     assert not device.waits
     if way == "one":
         assert device.operations.total() < BUDGETS[kind]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_deterministic_step_can_be_recorded(
+    way: str, device: Pretended, there: Network, content: Tensor, style: Tensor
+) -> None:
+    objective = tables(there, content, style)[way]
+    with nst.deterministic():
+        lbfgs = LBFGS(objective.evaluate, start(content, len(objective)), curvature=True)
+        lbfgs.step()
+        device.operations.clear()
+        lbfgs.step()
+    assert not [name for name in device.operations if UNRECORDED.match(name)]
 
 
 # Operations of a step with three layers of loss: a few more than it takes.
