@@ -16,9 +16,10 @@ from nst_utils.support.recording import NotRecordableError
 from nst_utils.support.repeatable import is_asked_for
 from nst_utils.support.switches import switched
 
-# Steps that are made one operation at a time before: until then the optimizer does not yet do all
-# that it will do, and libraries choose their methods.
-BEFORE = 12
+# Steps that are made one operation at a time before. A step does from the first one on all that it
+# will do; in that one libraries load their code and choose their methods, which must not happen
+# while a step is recorded. Three is what torch.cuda.make_graphed_callables takes.
+BEFORE = 3
 
 # One recording at a time in a process, and on one stream a device: a stream has memory of its own.
 _one_at_a_time = threading.Lock()
