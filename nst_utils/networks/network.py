@@ -184,6 +184,9 @@ class Network(nn.Module):
                 layer, _, own = name.rpartition(".")
                 exact = self._exact.get(name, buffer)
                 setattr(self._steps.get_submodule(layer), own, exact.to(device, dtype))
+            for step in self._steps.values():
+                if isinstance(step, ConvReLU):
+                    step.lay_out()  # the numbers came in the order of where they were
         return self
 
     def _pool(self, x: Tensor) -> Tensor:
