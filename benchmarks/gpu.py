@@ -391,6 +391,7 @@ def waits(device: str, size: int, out: Path) -> dict[str, Any]:
     more = many.copy()
     more.subtract(few)
     return {
+        "counted": is_cuda(device),  # elsewhere nothing warns
         "steps": recorded,
         "a step": more.total() / (numbers[1] - numbers[0]),
         f"in {numbers[1]} steps, with what goes before and after": many.total(),

@@ -87,6 +87,7 @@ def test_the_rate_is_that_of_the_convolutions(
     net, operations = thin_vgg19(), 0
     for layer in net.layers[: net.layers.index("conv5_1") + 1]:
         kernel = net.modules_by_layer()[layer].kernel
+        assert isinstance(kernel, torch.Tensor)
         operations += 4 * kernel.numel() * (48 // net.stride(layer)) ** 2
     counted = told["convolutions, 10^12 a second"] * told["convolutions, ms"] * 1e9
     assert counted == pytest.approx(operations)

@@ -152,6 +152,9 @@ def test_a_step_that_is_recorded_is_not_tried_with_less(
     objective.at_once = None
     images, evaluate, fails = content.repeat(2, 1, 1, 1), Objective.evaluate, [True]
 
+    def work() -> None:
+        objective.evaluate(images)
+
     def lacking(self: Objective, *given: Any) -> Evaluation:
         if recording.is_going_on() and fails:
             raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -164,7 +167,7 @@ def test_a_step_that_is_recorded_is_not_tried_with_less(
         )
         patch.setattr(Objective, "evaluate", lacking)
         for _ in range(BEFORE + 1):
-            recorded(lambda: objective.evaluate(images) and None)
+            recorded(work)
         assert (objective.at_once, objective.tile) == (None, None)
         assert "out of memory" in recorded.told
         fails.clear()
@@ -173,7 +176,7 @@ def test_a_step_that_is_recorded_is_not_tried_with_less(
         moved = Recorded(torch.device("cuda"))
         moved._left = 0
         with contextlib.suppress(NotImplementedError, RuntimeError):
-            moved(lambda: objective.evaluate(images) and None)
+            moved(work)
         assert moved.told == "not recorded: the network runs on meta"
     assert not recorded_module._impossible
 

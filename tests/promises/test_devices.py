@@ -17,7 +17,9 @@ from pretended import NAME, UNRECORDED, Pretended, can_be_had, pretended
 from torch import Tensor
 
 import nst_utils as nst
+from nst_utils.experiments.defaults import STYLE_LAYERS
 from nst_utils.memory import estimate
+from nst_utils.networks.convolutions import ConvReLU
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Painting, Row, Weighting
 from nst_utils.objective.table import Evaluation, Objective
@@ -229,7 +231,26 @@ def test_a_deterministic_step_can_be_recorded(
 
 
 # Operations of a step with three layers of loss: a few more than it takes.
-BUDGETS = {"lbfgs": 410, "plain lbfgs": 330, "adam": 260}
+BUDGETS = {"lbfgs": 395, "plain lbfgs": 320, "adam": 260}
+
+
+@pytest.mark.parametrize(("curved", "operations"), [(True, 500), (False, 426)])
+def test_a_step_of_the_default_settings_takes_as_many_operations_as_the_page_says(
+    curved: bool, operations: int, device: Pretended, there: Network, content: Tensor, style: Tensor
+) -> None:
+    """docs/gpu.md. How many filters a layer has changes nothing in that."""
+    first = there.modules_by_layer()["conv1_1"]
+    assert isinstance(first, ConvReLU)
+    first.padding = "nearest"
+    layers = dict.fromkeys(STYLE_LAYERS, 0.2)
+    objective = Objective(there, [Row(content, style, {"conv4_2": 1.0}, layers, 1e-3, 1.0)])
+    lbfgs = LBFGS(objective.evaluate, start(content, 1), curvature=curved)
+    lbfgs.step()
+    device.operations.clear()
+    lbfgs.step()
+    assert abs(device.operations.total() - operations) <= 5
+    page = Path(__file__).parents[2] / "docs" / "gpu.md"
+    assert f" {operations} " in page.read_text(encoding="utf-8")
 
 
 def test_rejected_and_broken_rows_do_not_make_a_step_wait(device: Pretended) -> None:
