@@ -35,7 +35,7 @@ def test_every_contender_runs_where_it_is_told_to(
     def transfer(*_pictures: Any, device: str, callback: Any, **_settings: Any) -> None:
         where.append(device)
         net = nst.vgg19(**speed.READING)
-        image = torch.rand(1, 3, 32, 32)
+        image = torch.rand_like(nst.load_image(speed.PICTURES[0], size=32))
         objective = nst.Objective(net, speed.equation_7(32, [speed.RATIO]))
         for _ in range(8):
             objective.evaluate(image)
