@@ -72,12 +72,8 @@ class ConvReLU(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ConvReLU:
         super()._apply(fn, recurse)
-        self.lay_out()
-        return self
-
-    def lay_out(self) -> None:
-        """Put the kernel into the order of memory that suits the device where it is."""
         self.kernel = self.kernel.contiguous(memory_format=layout(self.kernel.device))
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the kernels in Winograd's basis, which a copy on a GPU has no use for."""
