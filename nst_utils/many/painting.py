@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ def _paint(
             except ValueError:  # ours, and damaged: begin anew
                 checkpoint.unlink()
     settings = _settings(jobs)
-    result = transfer(
+    run = partial(
+        transfer,
         content,
         _styles(first) if len(jobs) == 1 else [_styles(job)[0] for job in jobs],
         net=network,
@@ -135,6 +137,11 @@ def _paint(
         progress=False,
         checkpoint=checkpoint,
     )
+    try:
+        result = run()
+    except checkpoints.AnotherRun:  # ours, but begun on another device or by another network
+        checkpoint.unlink(missing_ok=True)
+        result = run()
     if result.interrupted:
         raise KeyboardInterrupt
     if first.what.get("photorealistic"):

@@ -21,6 +21,7 @@ from nst_utils.many import engine, loading, painting, sweeps
 from nst_utils.many.desk import NAME
 from nst_utils.many.engine import batches
 from nst_utils.many.jobs import make_job
+from nst_utils.optimize import checkpoints
 
 Sweep = Callable[..., nst.Sweep]
 WEIGHTS = [1e-3, 1e-1]
@@ -253,6 +254,38 @@ def test_a_damaged_checkpoint_of_ours_is_begun_anew(
     again = sweep("chelsea", "china")
     assert again.outcomes[0].state == "finished"
     assert NAME not in left_in(found.folder)
+
+
+@pytest.mark.parametrize("changed", ["device", "network"])
+def test_a_checkpoint_of_another_device_or_network_is_begun_anew(
+    changed: str, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun on a GPU, gone on with on a CPU: its name is the same, the run is another one."""
+    whole = sweep("chelsea", "china", steps=6)
+    expected = whole.files[0].read_bytes()
+    whole.files[0].unlink()
+
+    class Watch(painting._Watch):
+        def __call__(self, step: nst.Step) -> None:
+            if step.number == 4:
+                raise KeyboardInterrupt
+
+    identity = checkpoints.identity
+
+    def other(*given: Any, **run: Any) -> dict[str, Any]:
+        return identity(*given, **run) | {changed: "another"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nst_utils.optimize.checkpoints._SHARE", 1e9)  # after every step
+        patch.setattr("nst_utils.optimize.loop.identity", other)
+        patch.setattr(painting, "_Watch", Watch)
+        assert sweep("chelsea", "china", steps=6).outcomes[0].state == "cancelled"
+    assert [*(whole.folder / NAME).glob("*.ckpt")]
+    again = sweep("chelsea", "china", steps=6, resume=True)
+    assert again.outcomes[0].message == ""
+    assert again.outcomes[0].resumed == 0
+    assert again.files[0].read_bytes() == expected
+    assert NAME not in left_in(again.folder)
 
 
 def test_what_one_batch_holds_is_what_each_would_be_by_itself(
