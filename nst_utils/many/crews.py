@@ -89,12 +89,21 @@ def _no_interrupt() -> Iterator[None]:
 
 def _begin(taken: Any, gpus: list[str]) -> None:
     """The first thing in each process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where the method of starting has not kept it
     if gpus:
         with taken.get_lock():
             number = taken.value
             taken.value += 1
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+
+
+def _end_with_parent() -> None:
+    """Who is left behind, its parent killed, would paint on for nobody, and then wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def gpus_here(device: str) -> list[str]:

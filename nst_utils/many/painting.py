@@ -139,7 +139,7 @@ def _paint(
     )
     try:
         result = run()
-    except checkpoints.AnotherRun:  # ours, but begun on another device or by another network
+    except checkpoints.AnotherRunError:  # ours, but begun on another device or by another network
         checkpoint.unlink(missing_ok=True)
         result = run()
     if result.interrupted:

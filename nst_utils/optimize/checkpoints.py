@@ -38,7 +38,7 @@ _SHARE = 0.02
 _FIRST_GUESS = 200e6
 
 
-class AnotherRun(ValueError):
+class AnotherRunError(ValueError):
     """The file is whole, and that of another run."""
 
 
@@ -51,7 +51,7 @@ class Checkpoint:
     Raises:
         FileNotFoundError: its folder does not exist.
         ValueError: it cannot be written, is no checkpoint, is damaged, or of another run
-            (:class:`AnotherRun`, by :meth:`load`).
+            (:class:`AnotherRunError`, by :meth:`load`).
     """
 
     def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
@@ -86,7 +86,7 @@ class Checkpoint:
         saved = read(self.path)
         other = _difference(saved["identity"], self._identity)
         if other is not None:
-            raise AnotherRun(
+            raise AnotherRunError(
                 f"the checkpoint {self.path} is of another run ({other}); give the settings of "
                 "that run, or another file"
             )

@@ -19,6 +19,7 @@ import torch
 from forked import _server
 from picture_files import noisy
 from thin import thin_vgg19
+from waiting import comes_true
 
 import nst_utils as nst
 from nst_utils.many import clusters, crews, engine, executors
@@ -57,10 +58,13 @@ def expected_few(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 class Killer:
-    """Kills one worker with SIGKILL in the middle of its work, when a checkpoint is there."""
+    """Kills one worker with SIGKILL in the middle of its work, when a checkpoint is there; or
+    another process then."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, victim: int | None = None) -> None:
         self.killed: list[int] = []
+        self.workers: set[int] = set()
+        self._victim = victim
         self._jobs, self._over = folder / NAME, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -80,9 +84,11 @@ class Killer:
                     said = json.loads(status.read_text())
                 except (OSError, ValueError):
                     continue
+                if "pid" in said:
+                    self.workers.add(said["pid"])
                 if list(self._jobs.glob(f"{status.stem}-*.ckpt")) and "outcome" not in said:
-                    self.killed.append(said["pid"])
-                    os.kill(said["pid"], signal.SIGKILL)
+                    self.killed.append(self._victim or said["pid"])
+                    os.kill(self.killed[0], signal.SIGKILL)
                     break
 
 
@@ -115,6 +121,44 @@ def test_a_process_that_is_killed_has_its_picture_finished_by_another(
     with Killer(folder) as killer:
         found = made(folder, 2)
     check_after_a_kill(found, expected, killer.killed)
+
+
+def paints(folder: Path) -> None:
+    context = _server()
+    crews.multiprocessing.get_context = lambda _: context  # type: ignore[assignment]
+    made(folder, 2)
+
+
+def test_processes_end_with_who_started_them(expected: list[bytes], tmp_path: Path) -> None:
+    """It is killed; nobody holds up who resumes."""
+    folder = tmp_path / "out"
+    parent = _server().Process(target=paints, args=(folder,))
+    parent.start()
+    try:
+        with Killer(folder, parent.pid) as killer:
+            parent.join(60)
+    finally:
+        parent.kill()
+        parent.join()
+    assert killer.killed == [parent.pid]
+    assert killer.workers
+    comes_true(lambda: not any(map(is_there, killer.workers)))
+    left = [*filter(is_there, killer.workers)]
+    for worker in left:
+        os.kill(worker, signal.SIGKILL)
+    assert not left
+    found = made(folder, None, threads=1, resume=True)
+    assert bytes_of(found) == expected
+    assert "finished" in {each.state for each in found.outcomes}, "there was nothing left to do"
+    assert NAME not in {each.name for each in folder.iterdir()}
+
+
+def is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def always_dies(_: object) -> None:
