@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -25,7 +24,8 @@ from nst_utils.many.desk import Desk
 from nst_utils.many.executors import opened
 from nst_utils.many.jobs import Job
 from nst_utils.many.outcomes import CANCELLED, FAILED, REFUSED, SKIPPED, Outcome
-from nst_utils.many.painting import batch_key, order, paint
+from nst_utils.many.painting import order, paint
+from nst_utils.many.plans import batches
 from nst_utils.support import checks
 from nst_utils.support.interrupts import only_first
 from nst_utils.support.locks import held
@@ -256,12 +256,6 @@ class Run:
             said = self._desk.told(job.name) or {}
             if "outcome" in said:
                 self.found[job.name] = Outcome(**said["outcome"])
-
-
-def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """The jobs that can go into one batch together, in their order."""
-    for _, group in itertools.groupby(sorted(jobs, key=batch_key), key=batch_key):
-        yield list(group)
 
 
 def _of_worker(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import json
 import os
 import platform
 import time
@@ -29,14 +28,12 @@ from nst_utils.many.desk import Desk
 from nst_utils.many.jobs import Job
 from nst_utils.many.loading import network_of, picture_of
 from nst_utils.many.outcomes import CANCELLED, FAILED, FINISHED, REFUSED, Outcome
+from nst_utils.many.plans import BATCHED
 from nst_utils.optimize import checkpoints
 from nst_utils.optimize.results import Result, Step
 from nst_utils.support import checks
 from nst_utils.support.interrupts import held_back
 
-# Settings of which one batch can hold several, and so it can of paintings; in all others its
-# pictures are alike.
-BATCHED = ("content_weight", "style_weight", "tv_weight", "content_layers", "style_layers", "seed")
 _EVERY = 0.3  # seconds between two lines in a status file
 
 # Called with the share of a job that is done.
@@ -49,7 +46,7 @@ def order(
     """What is sent to a worker: plain values, since a worker of another version may read it.
 
     Args:
-        jobs: one; several that go into one batch (see :data:`BATCHED`).
+        jobs: one; several that go into one batch (see :func:`nst_utils.many.plans.batches`).
         folder: of the pictures. token: of the run. threads: of torch, ``None`` to leave them.
         net: a function that makes the network, where it is none of ours.
     """
@@ -234,14 +231,6 @@ def _settings(jobs: Sequence[Job]) -> dict[str, Any]:
 
 def _styles(job: Job) -> list[Tensor]:
     return [picture_of(file, job.what["style_size"])[0] for file in job.files["style"]]
-
-
-def batch_key(job: Job) -> str:
-    """What two jobs have in common that can go into one batch."""
-    settings = {name: x for name, x in job.what["settings"].items() if name not in BATCHED}
-    alone = "masks" in job.files or settings.get("style_blend") is not None
-    common = {**job.what, "settings": settings} | ({} if alone else {"style": None})
-    return json.dumps([common, job.device, alone and job.name])
 
 
 def _worker() -> str:

@@ -19,8 +19,8 @@ from nst_utils.images import guided
 from nst_utils.images.embedded import settings_of_whole
 from nst_utils.many import engine, loading, painting, sweeps
 from nst_utils.many.desk import NAME
-from nst_utils.many.engine import batches
 from nst_utils.many.jobs import make_job
+from nst_utils.many.plans import batches
 from nst_utils.optimize import checkpoints
 
 Sweep = Callable[..., nst.Sweep]
