@@ -20,7 +20,7 @@ from typing import Any
 
 from nst_utils.images.embedded import settings_of_whole
 from nst_utils.many.crews import Crew
-from nst_utils.many.desk import Desk
+from nst_utils.many.desk import Desk, attempts
 from nst_utils.many.executors import opened
 from nst_utils.many.jobs import Job
 from nst_utils.many.outcomes import CANCELLED, FAILED, REFUSED, SKIPPED, Outcome
@@ -32,7 +32,7 @@ from nst_utils.support.locks import held
 from nst_utils.support.messages import one_line
 from nst_utils.support.progress import Progress
 
-ATTEMPTS = 3  # so many workers may die of one job
+ATTEMPTS = 3  # so many workers may die of one job and come no further than those before
 _LOOK = 0.2  # seconds between two looks at what the workers say
 _GRACE = 30.0  # seconds for them to come to the end of a step
 _GO_ON = "the same with resume=True goes on"
@@ -240,8 +240,11 @@ class Run:
                 'below the line: if __name__ == "__main__":'
             )
         for name, said in begun.items():
-            if said is not None and said.get("attempt", 0) >= ATTEMPTS:
-                sentence = f"the processes that painted it ended {ATTEMPTS} times (out of memory?)"
+            if said is not None and attempts(said) >= ATTEMPTS:
+                sentence = (
+                    f"the processes that painted it ended {ATTEMPTS} times and came no further "
+                    "(out of memory?)"
+                )
                 self.found[name] = Outcome(name, FAILED, sentence)
 
     def _fail_open(self, sentence: str) -> None:

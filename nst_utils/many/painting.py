@@ -24,7 +24,7 @@ from nst_utils.images.guided import photorealistic_if_it_fits
 from nst_utils.images.masks import load_mask
 from nst_utils.images.names import check_output
 from nst_utils.images.rescue import save_or_rescue
-from nst_utils.many.desk import Desk
+from nst_utils.many.desk import Desk, next_attempt
 from nst_utils.many.jobs import Job
 from nst_utils.many.loading import network_of, picture_of
 from nst_utils.many.outcomes import CANCELLED, FAILED, FINISHED, REFUSED, Outcome
@@ -81,7 +81,7 @@ def paint(given: Mapping[str, Any], told: Told | None = None) -> list[dict[str, 
     earlier = [desk.told(name) for name in names]
     if all(each is not None and "outcome" in each for each in earlier):
         return [each["outcome"] for each in earlier if each is not None]
-    attempt = 1 + max((each.get("attempt", 0) for each in earlier if each is not None), default=0)
+    attempt = next_attempt([each for each in earlier if each is not None])
     try:
         with _torch_threads(given["threads"]):
             found = _paint(jobs, desk, given["net"], attempt, told)
@@ -97,12 +97,12 @@ def paint(given: Mapping[str, Any], told: Told | None = None) -> list[dict[str, 
     answer = [asdict(each) for each in found]
     for name, each in zip(names, answer, strict=True):
         if each["state"] != CANCELLED:
-            desk.tell(name, done=1.0, attempt=attempt, outcome=each)
+            desk.tell(name, done=1.0, **attempt, outcome=each)
     return answer
 
 
 def _paint(
-    jobs: Sequence[Job], desk: Desk, net: Any, attempt: int, told: Told | None
+    jobs: Sequence[Job], desk: Desk, net: Any, attempt: dict[str, Any], told: Told | None
 ) -> list[Outcome]:
     pictures = [desk.folder.parent / f"{job.name}.png" for job in jobs]
     if desk.is_cancelled():
@@ -110,7 +110,7 @@ def _paint(
     for path in pictures:
         check_output(path)  # before the run, not after it
     for job in jobs:
-        desk.tell(job.name, done=0.0, attempt=attempt, pid=os.getpid(), worker=_worker())
+        desk.tell(job.name, done=0.0, **attempt, pid=os.getpid(), worker=_worker())
     first = jobs[0]
     network = network_of(first, net)
     content, alpha = picture_of(first.files["content"], first.what["size"])
@@ -155,7 +155,9 @@ def _paint(
 class _Watch:
     """The callback of a run: tells how far it is, and ends it where it is cancelled."""
 
-    def __init__(self, jobs: Sequence[Job], desk: Desk, attempt: int, told: Told | None) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], desk: Desk, attempt: dict[str, Any], told: Told | None
+    ) -> None:
         self._jobs, self._desk, self._attempt, self._told = jobs, desk, attempt, told
         self._last = time.monotonic()
 
@@ -165,7 +167,7 @@ class _Watch:
         now = time.monotonic()
         if now - self._last >= _EVERY:
             self._last = now
-            said = {"done": step.done, "step": step.number, "attempt": self._attempt}
+            said = {"done": step.done, "step": step.number, **self._attempt}
             for job in self._jobs:
                 self._desk.tell(job.name, **said, pid=os.getpid(), worker=_worker())
         if self._desk.is_cancelled():

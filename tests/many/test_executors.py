@@ -22,7 +22,7 @@ from thin import thin_vgg19
 from waiting import comes_true
 
 import nst_utils as nst
-from nst_utils.many import clusters, crews, engine, executors
+from nst_utils.many import clusters, crews, engine, executors, painting
 from nst_utils.many.desk import NAME
 from nst_utils.many.painting import order, paint
 
@@ -187,6 +187,59 @@ def begins_and_dies(given: dict[str, Any]) -> None:
     before = desk.told(name) or {}
     desk.tell(name, done=0.0, attempt=before.get("attempt", 0) + 1, pid=os.getpid())
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Death(BaseException):
+    """Ends a worker of :class:`Mortal`."""
+
+
+class Mortal(crews.Crew):
+    """Workers of which none lives longer than some steps, in this process; there are others."""
+
+    def __init__(self, executor: Executor) -> None:
+        super().__init__(executor)
+        self.lives = 0
+
+    def renew(self) -> bool:
+        self.lives += 1
+        return True
+
+
+def dies_at_times(future: Future[Any], work: Callable[..., Any], given: Any) -> None:
+    try:
+        future.set_result(work(given))
+    except Death:
+        future.set_exception(BrokenExecutor("gone"))
+
+
+@pytest.mark.parametrize("further", [True, False], ids=["further", "no-further"])
+def test_who_gets_further_each_time_is_not_given_up(
+    further: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others break down for another picture's sake; that is not this one's fault."""
+    mortal: list[Mortal] = []
+
+    class Watch(painting._Watch):
+        made = 0
+
+        def __call__(self, step: nst.Step) -> None:
+            super().__call__(step)
+            self.made += 1
+            if self.made == 3 if further else step.number == 3:
+                raise Death
+
+    monkeypatch.setattr(executors, "lent", lambda given: mortal.append(Mortal(given)) or mortal[0])
+    monkeypatch.setattr(painting, "_Watch", Watch)
+    monkeypatch.setattr(painting, "_EVERY", 0.0)
+    monkeypatch.setattr("nst_utils.optimize.checkpoints._SHARE", 1e9)  # after every step
+    (outcome,) = few(tmp_path / "out", Odd(dies_at_times), seed=[0], steps=12).outcomes
+    if further:
+        assert outcome.state == "finished"
+        assert mortal[0].lives > engine.ATTEMPTS + 1
+    else:
+        assert outcome.state == "failed"
+        assert "ended 3 times and came no further" in outcome.message
+        assert mortal[0].lives == engine.ATTEMPTS + 1, "the first one got further than none"
 
 
 def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
