@@ -130,13 +130,13 @@ class Run:
             self._paint_here(group)
 
     def _paint_here(self, group: Sequence[Job]) -> None:
-        """One after the other, or as one batch; by halves where that cannot be done as a whole."""
+        """One after the other, or as one batch; by halves where none of it could be painted."""
         answers = paint(
             self._order(group, self._threads), lambda done: self._show(done * len(group))
         )
         if any(each["state"] == CANCELLED for each in answers):
             raise KeyboardInterrupt
-        if len(group) > 1 and any(each["state"] == FAILED for each in answers):
+        if len(group) > 1 and all(each["steps"] is None for each in answers):
             self._desk.token = secrets.token_hex(8)  # these are other orders
             self._paint_here(group[: len(group) // 2])
             self._paint_here(group[len(group) // 2 :])

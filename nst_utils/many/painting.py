@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,11 +88,7 @@ def paint(given: Mapping[str, Any], told: Told | None = None) -> list[dict[str, 
     except KeyboardInterrupt:
         found = [Outcome(name, CANCELLED) for name in names]
     except Exception as error:
-        sentence = checks.explain(error) or (
-            f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
-            "please report it"
-        )
-        found = [Outcome(name, FAILED, sentence) for name in names]
+        found = [Outcome(name, FAILED, _explained(error)) for name in names]
     gc.collect()  # a run leaves its tensors in cycles: 3 MB more with each job at 96 px otherwise
     answer = [asdict(each) for each in found]
     for name, each in zip(names, answer, strict=True):
@@ -141,15 +137,30 @@ def _paint(
         result = run()
     if result.interrupted:
         raise KeyboardInterrupt
+    if len(jobs) > 1 and result.troubles[0] and len({*result.troubles}) == 1:
+        raise ValueError(result.trouble)  # it befell all of them: fewer at a time may go through
     if first.what.get("photorealistic"):
         _mend_edges(result, content, settings.get("masks"))
     outcomes = [_outcome(job, result, row, len(jobs)) for row, job in enumerate(jobs)]
+    is_saved = True
     with held_back():
         for row, (job, path) in enumerate(zip(jobs, pictures, strict=True)):
             kept = _kept(job, outcomes[row])
-            save_or_rescue(result.image[row : row + 1], path, alpha, kept)
-        checkpoint.unlink(missing_ok=True)
+            try:
+                save_or_rescue(result.image[row : row + 1], path, alpha, kept)
+            except Exception as error:  # a full disk; the others may find room
+                is_saved = False
+                outcomes[row] = replace(outcomes[row], state=FAILED, message=_explained(error))
+        if is_saved:
+            checkpoint.unlink(missing_ok=True)
     return outcomes
+
+
+def _explained(error: Exception) -> str:
+    return checks.explain(error) or (
+        f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
+        "please report it"
+    )
 
 
 class _Watch:
@@ -178,7 +189,8 @@ def _mend_edges(result: Result, content: Tensor, masks: Sequence[Tensor] | None)
     """The photograph's edges; where memory is too little, the pictures stay as they are."""
     mended = photorealistic_if_it_fits(result.image, content, masks)
     if mended is None:
-        result.trouble = result.trouble or "too little memory for the photograph's edges"
+        sentence = "too little memory for the photograph's edges"
+        result.troubles = [each or sentence for each in result.troubles]
     else:
         result.image = mended
 
@@ -188,10 +200,11 @@ def _outcome(job: Job, result: Result, row: int, together: int) -> Outcome:
         name: float(result.history[name][-1, row])
         for name in ("content_loss", "style_loss", "total_loss")
     }
+    trouble = result.troubles[row]
     return Outcome(
         job.name,
-        FAILED if result.trouble else FINISHED,
-        f"{result.trouble}; the last good picture is in {job.name}.png" if result.trouble else "",
+        FAILED if trouble else FINISHED,
+        f"{trouble}; the last good picture is in {job.name}.png" if trouble else "",
         steps=result.steps,
         evaluations=result.evaluations,
         seconds=round(result.seconds, 3),

@@ -326,6 +326,56 @@ def test_a_batch_that_cannot_be_done_is_done_by_halves(
     assert sizes == [3, 1, 2, 1, 1]
 
 
+def test_what_befalls_one_of_a_batch_does_not_repeat_it(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place on the disk, or its loss; the others are there."""
+    sizes: list[int] = []
+
+    def transfer(content: Any, style: Any, **more: Any) -> nst.Result:
+        sizes.append(len(style))
+        result = nst.transfer(content, style, **more)
+        result.troubles[2] = "picture 3 cannot go on after step 1: a loss of NaN"
+        return result
+
+    save = painting.save_or_rescue
+
+    def full(image: Any, path: Path, *rest: Any) -> Path:
+        if path.name.startswith("02"):
+            raise ValueError("the disk is full")
+        return save(image, path, *rest)
+
+    monkeypatch.setattr(painting, "transfer", transfer)
+    monkeypatch.setattr(painting, "save_or_rescue", full)
+    monkeypatch.setattr(sweeps.Run, "_here", _together)
+    found = sweep("chelsea", "china", seed=range(4))
+    assert sizes == [4], "it was painted again"
+    assert [each.state for each in found.outcomes] == ["finished", "failed", "failed", "finished"]
+    assert found.outcomes[1].message == "the disk is full"
+    assert found.outcomes[2].message.startswith("picture 3 cannot go on after step 1")
+    assert [file.exists() for file in found.files] == [True, False, True, True]
+
+
+def test_a_batch_that_stops_as_a_whole_is_done_by_halves(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def stops(content: Any, style: Any, **more: Any) -> nst.Result:
+        sizes.append(len(style))
+        result = nst.transfer(content, style, **more)
+        if len(style) > 1:
+            result.trouble = "stopped after step 1: there is not enough memory for this"
+            result.troubles = [result.trouble] * len(style)
+        return result
+
+    monkeypatch.setattr(painting, "transfer", stops)
+    monkeypatch.setattr(sweeps.Run, "_here", _together)
+    found = sweep("chelsea", "china", seed=range(2))
+    assert [each.state for each in found.outcomes] == ["finished"] * 2
+    assert sizes == [2, 1, 1]
+
+
 def test_only_what_can_be_in_one_batch_is() -> None:
     pair = {"content": "chelsea", "style": "china"}
     rows: list[dict[str, Any]] = [{}, {"seed": 1}, {"style": "great-wave"}]
