@@ -7,9 +7,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
+
+from nst_utils.support import checks
+from nst_utils.support.messages import one_line
 
 
 class Crew:
@@ -104,6 +107,21 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def is_at_work(future: Future[Any], said: Mapping[str, Any] | None) -> bool:
+    """Whether a worker is, which has last said that. Dask calls done what is cancelled, though its
+    worker goes on."""
+    if said is not None and "outcome" in said:
+        return False
+    return not future.done() or (future.cancelled() and said is not None)
+
+
+def why_lost(error: BaseException) -> str:
+    """The sentence for work that a worker could not give back."""
+    if type(error).__name__ == "KilledWorker":  # Dask's
+        return "its workers died again and again (out of memory?); give it a smaller size"
+    return checks.explain(error) or f"the worker failed ({type(error).__name__}: {one_line(error)})"
 
 
 def gpus_here(device: str) -> list[str]:

@@ -82,11 +82,12 @@ class Desk:
         except OSError:
             return False
 
-    def clear(self) -> None:
-        """Leave nothing but the checkpoints of what is not finished."""
+    def clear(self, *, everything: bool) -> None:
+        """Leave nothing but checkpoints, among them those of what is not finished; with
+        ``everything``, since nothing is to be done any more, not even these."""
         with contextlib.suppress(OSError):
             for file in self.folder.iterdir():
-                if file.suffix != ".ckpt":
+                if everything or file.suffix != ".ckpt":
                     file.unlink()
             self.folder.rmdir()  # where it is empty
 

@@ -92,8 +92,7 @@ def paint(given: Mapping[str, Any], told: Told | None = None) -> list[dict[str, 
     gc.collect()  # a run leaves its tensors in cycles: 3 MB more with each job at 96 px otherwise
     answer = [asdict(each) for each in found]
     for name, each in zip(names, answer, strict=True):
-        if each["state"] != CANCELLED:
-            desk.tell(name, done=1.0, **attempt, outcome=each)
+        desk.tell(name, done=1.0, **attempt, outcome=each)
     return answer
 
 
@@ -181,8 +180,8 @@ class _Watch:
             said = {"done": step.done, "step": step.number, **self._attempt}
             for job in self._jobs:
                 self._desk.tell(job.name, **said, pid=os.getpid(), worker=_worker())
-        if self._desk.is_cancelled():
-            raise KeyboardInterrupt
+            if self._desk.is_cancelled():  # a file, which may be on another machine's disk
+                raise KeyboardInterrupt
 
 
 def _mend_edges(result: Result, content: Tensor, masks: Sequence[Tensor] | None) -> None:

@@ -370,6 +370,47 @@ def test_an_interrupt_cancels_what_is_at_work(
     assert {each.state for each in found.outcomes} == {"cancelled"}
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["quick", "slow"])
+def test_who_is_slow_to_stop_still_finds_that_it_is_to(
+    slow: bool, tmp_path: Path, ctrl_c: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is cancelled in Dask counts as done at once, and its worker goes on."""
+    at_work, go_on, answers = threading.Event(), threading.Event(), []
+    workers: list[threading.Thread] = []
+
+    class Watch(painting._Watch):
+        def __call__(self, step: nst.Step) -> None:
+            super().__call__(step)
+            at_work.set()
+            if slow:
+                go_on.wait(60)
+
+    def begin(future: Future[Any], work: Callable[..., Any], given: Any) -> None:
+        workers.append(threading.Thread(target=lambda: answers.extend(work(given))))
+        workers[0].start()
+
+    look = engine.Run._look
+
+    def look_and_stop(run: engine.Run, pending: Any) -> None:
+        look(run, pending)
+        if at_work.is_set():
+            ctrl_c()
+
+    monkeypatch.setattr(painting, "_Watch", Watch)
+    monkeypatch.setattr(painting, "_EVERY", 0.0)
+    monkeypatch.setattr(engine, "_LOOK", 0.01)
+    monkeypatch.setattr(engine, "_GRACE", 0.5 if slow else 60.0)
+    monkeypatch.setattr(engine.Run, "_look", look_and_stop)
+    steps = 100 if slow else 100_000
+    found = few(tmp_path / "out", Odd(begin), seed=[0], steps=steps, tolerance=None)
+    assert found.interrupted
+    assert (tmp_path / "out" / NAME).exists() is slow
+    go_on.set()
+    workers[0].join()
+    assert [each["state"] for each in answers] == ["cancelled"]
+    assert not found.files[0].exists()
+
+
 def test_a_bad_picture_fails_by_itself(tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
@@ -463,5 +504,7 @@ def test_a_cluster_that_goes_away_is_a_sentence(
     assert {each.message for each in found.outcomes} == {
         "the cluster's scheduler cannot be reached any more; the same with resume=True goes on"
     }
+    assert (found.folder / NAME / "cancel").exists(), "its workers may be at work"
     again = few(tmp_path / "out", None, resume=True)
     assert {each.state for each in again.outcomes} == {"finished"}
+    assert not (found.folder / NAME).exists()

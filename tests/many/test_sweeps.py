@@ -288,6 +288,32 @@ def test_a_checkpoint_of_another_device_or_network_is_begun_anew(
     assert NAME not in left_in(again.folder)
 
 
+def test_checkpoints_of_other_settings_stay_until_nothing_is_left_to_do(
+    sweep: Sweep, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no picture")
+    earlier = tmp_path / "out" / NAME / "01-0123456789abcdef.ckpt"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("of other settings")
+    sweep("chelsea", ["china", bad])
+    assert earlier.exists()
+    noisy(40, 60).save(bad)
+    found = sweep("chelsea", ["china", bad], resume=True)
+    assert [each.state for each in found.outcomes] == ["skipped", "finished"]
+    assert NAME not in left_in(found.folder)
+
+
+def test_the_cancel_file_is_read_no_more_often_than_the_status_is_written(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(painting.Desk, "is_cancelled", lambda desk: looks.append(desk.token))
+    monkeypatch.setattr(painting, "_EVERY", 1e9)
+    sweep("chelsea", "china", steps=6)
+    assert len(looks) == 1, "before it begins"
+
+
 def test_what_one_batch_holds_is_what_each_would_be_by_itself(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
