@@ -29,6 +29,7 @@ from nst_utils.many.plans import (
     varying,
 )
 from nst_utils.networks.network import Network
+from nst_utils.optimize.checkpoints import digest_of_network
 from nst_utils.plots.contact_sheet import contact_sheet, contact_strip
 from nst_utils.plots.figures import Drawing
 from nst_utils.support import checks
@@ -119,7 +120,7 @@ def sweep(
             ``table.csv``; made if it is not there. By default one that goes with the result.
         size: longest side in pixels; of paintings, ``style_size``.
         net: a network, or for an executor a function of a module that makes one; by default that
-            of the preset.
+            of the preset. ``resume`` takes a function's name for it.
         zipped: the lists walk together, first with first, instead of each value with each.
         resume: keep what is in the folder already, finished, whole and of the same settings.
         executor: who paints: by default this process, on a GPU in batches of one size; any of
@@ -142,7 +143,7 @@ def sweep(
     """
     given = {"content": content, "style": style, "size": size, **settings}
     axes, rows = planned(given, zipped)
-    name = _checked_net(net, executor)
+    name = _checked_net(net, executor, resume)
     jobs = [make_job(each, row, name) for each, row in zip(names(axes, rows), rows, strict=True)]
     refuse_twins(jobs)
     temporary = tempfile.TemporaryDirectory(prefix="nst-sweep-") if folder is None else None
@@ -160,8 +161,9 @@ def sweep(
     return found
 
 
-def _checked_net(net: Any, executor: Any) -> str | None:
-    """A name for a network that the caller brings."""
+def _checked_net(net: Any, executor: Any, resume: bool) -> str | None:
+    """What tells a network that the caller brings from others: with its numbers; of a function,
+    by where it is found, and ``resume`` takes no function that is found nowhere."""
     if net is None:
         return None
     if isinstance(net, Network):
@@ -170,7 +172,7 @@ def _checked_net(net: Any, executor: Any) -> str | None:
                 "net is a network, which is not sent to other processes; give the function that "
                 "makes it, for instance nst.vgg19"
             )
-        return net.description
+        return f"{net.description} {digest_of_network(net)}"
     if not callable(net):
         raise ValueError(f"net must be a network or make one, got {checks.shown(net)}")
     if isinstance(executor, int):
@@ -182,7 +184,13 @@ def _checked_net(net: Any, executor: Any) -> str | None:
                 "of a module, which they can import"
             ) from None
     made = net.func if isinstance(net, partial) else net
-    told = f"{getattr(made, '__module__', '')}.{getattr(made, '__qualname__', repr(made))}"
+    place = getattr(made, "__qualname__", "<an object>")
+    if resume and "<" in place:  # <lambda>, <locals>
+        raise ValueError(
+            f"resume cannot tell what net ({checks.shown(net)}) makes from what others make; give "
+            "a function of a module, or the network itself"
+        )
+    told = f"{getattr(made, '__module__', '')}.{place}"
     return f"{told} {net.args} {net.keywords}" if isinstance(net, partial) else told
 
 

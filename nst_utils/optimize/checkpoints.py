@@ -212,7 +212,7 @@ def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
     """
     what: dict[str, Any] = {
         "network": objective.net.description,
-        "numbers of the network": _digest_of_network(objective.net),
+        "numbers of the network": digest_of_network(objective.net),
         "picture to start from": _digest(start),
         **asdict(objective.formulas),
     }
@@ -252,7 +252,8 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _digest_of_network(net: Network) -> str:
+def digest_of_network(net: Network) -> str:
+    """Of its numbers: kernels, biases and what else goes into a response."""
     return _digest(*(buffer for _, buffer in sorted(net.named_buffers())))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -421,6 +422,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "threads": ({"threads": 0}, "threads must be a whole number of at least 1"),
     "net": ({"net": 3}, "net must be a network or make one"),
     "net lambda": ({"executor": 2, "net": lambda: None}, "cannot be sent to other processes"),
+    "net resumed": ({"resume": True, "net": lambda: None}, "resume cannot tell what net"),
     "net there": ({"executor": 2}, "net is a network, which is not sent to other processes"),
     "folder": ({"folder": "missing/out"}, "the folder missing does not exist; make it first"),
 }
@@ -483,6 +485,28 @@ def test_a_network_may_be_made_by_a_function(sweep: Sweep, thin_net: nst.Network
         assert found.files[0].read_bytes() != expected  # it tells what made it
     with pytest.raises(ValueError, match="net must make a network"):
         _raised(sweep("chelsea", "china", net=int))
+
+
+def test_two_networks_of_one_name_are_two(sweep: Sweep, thin_net: nst.Network) -> None:
+    """Lambdas have one name, and so have networks that differ in their numbers alone."""
+    others = thin_vgg19()
+    others.get_buffer("_steps.conv2_1.bias").add_(0.5)
+    losses = []
+    for net in (thin_net, others):
+        losses.append(sweep("chelsea", "china", net=lambda net=net: net).outcomes[0].total_loss)
+        again = sweep("chelsea", "china", net=net, resume=True).outcomes[0]
+        assert (again.state, again.total_loss) == ("finished", losses[-1]), "another one's was kept"
+        assert sweep("chelsea", "china", net=net, resume=True).outcomes[0].state == "skipped"
+    assert losses[0] != losses[1]
+
+
+def test_a_function_that_is_sent_again_makes_its_network_once() -> None:
+    made: list[nst.Network] = []
+    job = make_job("a", {"content": "chelsea", "style": "china", "device": "cpu"}, "mine")
+    for _ in range(2):
+        net = pickle.loads(pickle.dumps(partial(thin_vgg19, precision="float32")))
+        made.append(loading.network_of(job, net))
+    assert made[0] is made[1]
 
 
 def _raised(found: nst.Sweep) -> None:
