@@ -128,9 +128,8 @@ def gpus_here(device: str) -> list[str]:
     """The GPUs that processes can be given, one each, as ``CUDA_VISIBLE_DEVICES`` names them."""
     if device.partition(":")[0] not in ("auto", "cuda") or ":" in device:
         return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [each.strip() for each in visible.split(",") if each.strip()]
     import torch
 
-    return [str(number) for number in range(torch.cuda.device_count())]
+    number = torch.cuda.device_count()  # none where torch is one without CUDA
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(number))))
+    return [each.strip() for each in visible.split(",")][:number]

@@ -245,6 +245,8 @@ def test_who_gets_further_each_time_is_not_given_up(
 def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crews.signal, "signal", lambda *_: None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert crews.gpus_here("auto") == [], "this torch finds none"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     gpus = crews.gpus_here("auto")
     assert gpus == ["4", "6"]
     taken = multiprocessing.Value("i", 0)
@@ -254,6 +256,8 @@ def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert seen == ["4", "6", "4"]
     assert crews.gpus_here("cpu") == crews.gpus_here("cuda:1") == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert crews.gpus_here("cuda") == ["0", "1"]
 
 
 # An executor that somebody lends.
@@ -451,6 +455,18 @@ def test_a_dask_worker_that_is_killed_has_its_picture_finished_by_another(
     with Killer(folder) as killer:
         found = made(folder, cluster.scheduler_address)
     check_after_a_kill(found, expected, killer.killed)
+
+
+def test_a_local_cluster_has_a_worker_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with clusters.connected("local", "auto") as crew:
+        client = crew._client  # type: ignore[attr-defined]
+        client.wait_for_workers(2, timeout=60)
+        seen = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+        assert sorted(seen.values()) == ["4", "6"]
+        assert crew.submit(len, {"a": 1}).result(timeout=60) == 1
 
 
 def test_an_executor_of_dask_that_is_lent(
