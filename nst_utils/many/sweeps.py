@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nst_utils.images.files import load_image
+from nst_utils.images.files import load_image, resize
 from nst_utils.many.axes import Axis
 from nst_utils.many.clusters import LOCAL
 from nst_utils.many.engine import Run
@@ -30,7 +30,7 @@ from nst_utils.many.plans import (
 )
 from nst_utils.networks.network import Network
 from nst_utils.optimize.checkpoints import digest_of_network
-from nst_utils.plots.contact_sheet import contact_sheet, contact_strip
+from nst_utils.plots.contact_sheet import contact_sheet, contact_strip, most_across, strip_columns
 from nst_utils.plots.figures import Drawing
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line
@@ -51,7 +51,7 @@ class Sweep:
         outcomes: of each picture, in the same order (see
             :class:`nst_utils.many.outcomes.Outcome`): its losses, its time, or why it failed.
         interrupted: whether it was stopped (Ctrl-C).
-        trouble: a sentence where sheet and table could not be written; the pictures are there.
+        trouble: a sentence where sheet or table could not be written; the pictures are there.
     """
 
     folder: Path
@@ -84,7 +84,13 @@ class Sweep:
         Where more vary, there is one for each combination of the others. ``ValueError`` where not
         a single picture is there.
         """
-        return draw_sheets(self.axes, self.images)
+        across = len(self.axes[-1].labels) if len(self.axes) > 1 else strip_columns(len(self.files))
+        most = most_across(across)
+        pairs = zip(self.outcomes, self.files, strict=True)
+        shown = [
+            _at_most(load_image(file), most) if each.is_there else None for each, file in pairs
+        ]
+        return draw_sheets(self.axes, shown)
 
 
 @neutral()
@@ -158,6 +164,10 @@ def sweep(
         save(found)
     except (OSError, ValueError) as error:  # a full disk
         found.trouble = f"{one_line(error, whole=True)}; the pictures are in {where}"
+    except (MemoryError, RuntimeError) as error:
+        if not checks.is_out_of_memory(error):
+            raise
+        found.trouble = f"too little memory for the sheet; pictures and table.csv are in {where}"
     return found
 
 
@@ -194,6 +204,12 @@ def _checked_net(net: Any, executor: Any, resume: bool) -> str | None:
     return f"{told} {net.args} {net.keywords}" if isinstance(net, partial) else told
 
 
+def _at_most(picture: Tensor, width: int) -> Tensor:
+    """Not wider than that, so that many large pictures need not be held at once."""
+    height, own = picture.shape[-2:]
+    return resize(picture, (max(1, round(height * width / own)), width)) if own > width else picture
+
+
 def draw_sheets(axes: Sequence[Axis], images: Sequence[Tensor | None]) -> list[Drawing]:
     """See :meth:`Sweep.sheets`."""
     if len(axes) < 2:
@@ -219,15 +235,13 @@ def draw_sheets(axes: Sequence[Axis], images: Sequence[Tensor | None]) -> list[D
     return drawn
 
 
-def save(found: Sweep) -> list[Path]:
-    """The sheets and the table, beside the pictures."""
-    paths = []
+def save(found: Sweep) -> None:
+    """The table and the sheets, beside the pictures."""
+    write_table(found.folder, found.settings, found.outcomes)
     if any(each.is_there for each in found.outcomes):
         sheets = found.sheets()
         for number, figure in enumerate(sheets, start=1):
             name = "sheet.png" if len(sheets) == 1 else f"sheet-{number}.png"
-            paths.append(found.folder / name)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of letters that the font does not have
-                write_whole(paths[-1], partial(figure.savefig, format="png"))
-    return [*paths, write_table(found.folder, found.settings, found.outcomes)]
+                write_whole(found.folder / name, partial(figure.savefig, format="png"))

@@ -88,6 +88,33 @@ def test_three_settings_make_a_sheet_for_each_value_of_the_first(sweep: Sweep) -
     assert {"sheet-1.png", "sheet-2.png"} <= {*left_in(found.folder)}
 
 
+@pytest.mark.parametrize("drawn_by", ["contact_sheet", "contact_strip"])
+def test_a_sheet_is_drawn_of_pictures_no_larger_than_it_shows_them(
+    drawn_by: str, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"tv_weight": [0, 1e-3]} if drawn_by == "contact_sheet" else {}
+    found = sweep("chelsea", "china", seed=range(2), **given)
+    monkeypatch.setattr("nst_utils.plots.contact_sheet._SIDE", 92)
+    monkeypatch.setattr("nst_utils.plots.contact_sheet._LEAST", 8)
+    shapes: list[Any] = []
+    monkeypatch.setattr(sweeps, drawn_by, lambda pictures, *_, **__: shapes.append(pictures))
+    found.sheets()
+    pictures = shapes[0][0] if given else shapes[0]
+    assert [tuple(each.shape) for each in pictures] == [(1, 3, 14, 21)] * 2
+
+
+def test_no_memory_for_the_sheet_is_a_sentence_and_the_table_is_there(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sweeps, "contact_strip", fails)
+    found = sweep("chelsea", "china", seed=range(2))
+    assert found.trouble.startswith("too little memory for the sheet; pictures and table.csv are")
+    assert {"table.csv", "01_seed=0.png", "02_seed=1.png"} == {*left_in(found.folder)}
+
+
 def test_zipped_they_walk_together(sweep: Sweep) -> None:
     found = sweep("chelsea", ["china", "chelsea"], seed=[3, 4], zipped=True)
     assert found.settings == [{"style": "china", "seed": "3"}, {"style": "chelsea", "seed": "4"}]
