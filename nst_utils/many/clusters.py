@@ -11,13 +11,13 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from nst_utils.many.crews import Crew
+from nst_utils.many.crews import Crew, gpus_here
 from nst_utils.support.messages import one_line, say
 
 LOCAL = "local"
@@ -57,12 +57,14 @@ def lent(executor: Executor) -> Crew:
 
 
 @contextlib.contextmanager
-def connected(address: str) -> Iterator[Crew]:
+def connected(address: str, device: str) -> Iterator[Crew]:
     """The workers of a Dask scheduler, for as long as the context lasts; they stay as they are.
 
     Args:
         address: of the scheduler, ``tcp://host:8786``; its scheduler file; or ``"local"``: one
-            process of one thread for each processor, started here and ended afterwards.
+            process of one thread for each GPU, which it is given, or where there is none for each
+            processor; started here and ended afterwards.
+        device: where the work is to be done.
 
     Raises:
         ValueError: Dask is not installed, or there is no such scheduler.
@@ -75,14 +77,7 @@ def connected(address: str) -> Iterator[Crew]:
         ) from None
     with contextlib.ExitStack() as stack:
         if address == LOCAL:
-            where: Any = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=os.cpu_count() or 1,
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                )
-            )
+            where: Any = stack.enter_context(_local(distributed, gpus_here(device)))
         else:
             where = address
         for name in ("distributed", *logging.root.manager.loggerDict):
@@ -95,6 +90,29 @@ def connected(address: str) -> Iterator[Crew]:
                 f"dask worker {address})"
             )
         yield _Dask(client.get_executor(), client)
+
+
+def _local(distributed: Any, gpus: Sequence[str]) -> Any:
+    """A cluster on this machine. With GPUs as dask-cuda does it: a worker for each, which sees no
+    other; several on one would each load torch and the network into its memory."""
+    if not gpus:
+        return distributed.LocalCluster(
+            n_workers=os.cpu_count() or 1,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    quiet = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": ":0"}
+    each = {"nthreads": 1, "memory_limit": 1 / len(gpus), "silence_logs": logging.CRITICAL}
+    workers = {
+        number: {
+            "cls": distributed.Nanny,
+            "options": quiet | each | {"env": {"CUDA_VISIBLE_DEVICES": gpu}},
+        }
+        for number, gpu in enumerate(gpus)
+    }
+    scheduler = {"cls": distributed.Scheduler, "options": quiet | {"port": 0}}
+    return distributed.SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL)
 
 
 def _client(distributed: Any, where: Any) -> Any:

@@ -7,9 +7,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
+
+from nst_utils.support import checks
+from nst_utils.support.messages import one_line
 
 
 class Crew:
@@ -89,6 +92,7 @@ def _no_interrupt() -> Iterator[None]:
 
 def _begin(taken: Any, gpus: list[str]) -> None:
     """The first thing in each process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where the method of starting has not kept it
     if gpus:
         with taken.get_lock():
@@ -97,13 +101,35 @@ def _begin(taken: Any, gpus: list[str]) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
 
 
+def _end_with_parent() -> None:
+    """Who is left behind, its parent killed, would paint on for nobody, and then wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def is_at_work(future: Future[Any], said: Mapping[str, Any] | None) -> bool:
+    """Whether a worker is, which has last said that. Dask calls done what is cancelled, though its
+    worker goes on."""
+    if said is not None and "outcome" in said:
+        return False
+    return not future.done() or (future.cancelled() and said is not None)
+
+
+def why_lost(error: BaseException) -> str:
+    """The sentence for work that a worker could not give back."""
+    if type(error).__name__ == "KilledWorker":  # Dask's
+        return "its workers died again and again (out of memory?); give it a smaller size"
+    return checks.explain(error) or f"the worker failed ({type(error).__name__}: {one_line(error)})"
+
+
 def gpus_here(device: str) -> list[str]:
     """The GPUs that processes can be given, one each, as ``CUDA_VISIBLE_DEVICES`` names them."""
     if device.partition(":")[0] not in ("auto", "cuda") or ":" in device:
         return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [each.strip() for each in visible.split(",") if each.strip()]
     import torch
 
-    return [str(number) for number in range(torch.cuda.device_count())]
+    number = torch.cuda.device_count()  # none where torch is one without CUDA
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(number))))
+    return [each.strip() for each in visible.split(",")][:number]

@@ -8,11 +8,28 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 NAME = ".nst-jobs"
 _CANCEL = "cancel"
+
+
+def attempts(said: Mapping[str, Any]) -> int:
+    """How many attempts at a job came no further than one before; with the one that says this."""
+    got_further = said.get("done", 0.0) > said.get("reached", 0.0)
+    return int(said.get("attempt", 0)) - got_further
+
+
+def next_attempt(earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What an attempt says of itself: its number, and how far those before it came, 0..1.
+
+    Who got further is not counted, since what ended it may have been another one's fault.
+    """
+    reached = [each.get(name, 0.0) for each in earlier for name in ("done", "reached")]
+    number = 1 + max(map(attempts, earlier), default=0)
+    return {"attempt": number, "reached": max(reached, default=0.0)}
 
 
 class Desk:
@@ -65,11 +82,12 @@ class Desk:
         except OSError:
             return False
 
-    def clear(self) -> None:
-        """Leave nothing but the checkpoints of what is not finished."""
+    def clear(self, *, everything: bool) -> None:
+        """Leave nothing but checkpoints, among them those of what is not finished; with
+        ``everything``, since nothing is to be done any more, not even these."""
         with contextlib.suppress(OSError):
             for file in self.folder.iterdir():
-                if file.suffix != ".ckpt":
+                if everything or file.suffix != ".ckpt":
                     file.unlink()
             self.folder.rmdir()  # where it is empty
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import secrets
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -20,19 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from nst_utils.images.embedded import settings_of_whole
-from nst_utils.many.crews import Crew
-from nst_utils.many.desk import Desk
+from nst_utils.many.crews import Crew, is_at_work, why_lost
+from nst_utils.many.desk import Desk, attempts
 from nst_utils.many.executors import opened
 from nst_utils.many.jobs import Job
 from nst_utils.many.outcomes import CANCELLED, FAILED, REFUSED, SKIPPED, Outcome
-from nst_utils.many.painting import batch_key, order, paint
+from nst_utils.many.painting import order, paint
+from nst_utils.many.plans import batches
 from nst_utils.support import checks
 from nst_utils.support.interrupts import only_first
 from nst_utils.support.locks import held
 from nst_utils.support.messages import one_line
 from nst_utils.support.progress import Progress
 
-ATTEMPTS = 3  # so many workers may die of one job
+ATTEMPTS = 3  # so many workers may die of one job and come no further than those before
 _LOOK = 0.2  # seconds between two looks at what the workers say
 _GRACE = 30.0  # seconds for them to come to the end of a step
 _GO_ON = "the same with resume=True goes on"
@@ -53,6 +54,7 @@ class Run:
         self._folder, self._threads, self._net = folder, threads, net
         self._desk = Desk(folder, secrets.token_hex(8))
         self._again: Counter[str] = Counter()
+        self._are_left = False  # workers that may still be painting, and look for the cancel
 
     def do(self, executor: Executor | int | str | None, resume: bool, progress: bool) -> None:
         """Do all that is to be done; :attr:`found` tells then what has become of each job.
@@ -89,7 +91,9 @@ class Run:
                 request.settle()
                 self.interrupted = True
             finally:
-                self._desk.clear()
+                if not self._are_left:
+                    there = [each for each in self.found.values() if each.is_there]
+                    self._desk.clear(everything=len(there) == len(self.jobs))
         for name in self.jobs:
             self.found.setdefault(name, Outcome(name, CANCELLED))
 
@@ -130,13 +134,13 @@ class Run:
             self._paint_here(group)
 
     def _paint_here(self, group: Sequence[Job]) -> None:
-        """One after the other, or as one batch; by halves where that cannot be done as a whole."""
+        """As one batch; by halves where none of it could be painted."""
         answers = paint(
             self._order(group, self._threads), lambda done: self._show(done * len(group))
         )
         if any(each["state"] == CANCELLED for each in answers):
             raise KeyboardInterrupt
-        if len(group) > 1 and any(each["state"] == FAILED for each in answers):
+        if len(group) > 1 and all(each["steps"] is None for each in answers):
             self._desk.token = secrets.token_hex(8)  # these are other orders
             self._paint_here(group[: len(group) // 2])
             self._paint_here(group[len(group) // 2 :])
@@ -150,12 +154,13 @@ class Run:
         pending: dict[Future[Any], Job] = {}
         try:
             while self._open():
-                pending, broken = self._hand_in(crew)
+                pending.clear()
+                broken = self._hand_in(crew, pending)
                 if self._wait_for(crew, pending) or broken:
                     if crew.renew():
                         self._count_attempts()
                     else:
-                        self._fail_open(f"{crew.gone() or crew.lost}; {_GO_ON}")
+                        self._give_up(crew)
         except BaseException:  # an interrupt, above all
             self._desk.cancel()
             for future in pending:
@@ -164,20 +169,18 @@ class Run:
                 self._last_answers(pending)
             raise
 
-    def _hand_in(self, crew: Crew) -> tuple[dict[Future[Any], Job], bool]:
-        """What was taken, and whether the workers broke down meanwhile."""
-        threads = 1 if self._threads is None else self._threads
-        pending: dict[Future[Any], Job] = {}
+    def _hand_in(self, crew: Crew, pending: dict[Future[Any], Job]) -> bool:
+        """Add what was taken to what is pending; whether the workers broke down meanwhile."""
         for job in self._open():
             try:
-                pending[crew.submit(paint, self._order([job], threads))] = job
+                pending[crew.submit(paint, self._order([job], self._threads or 1))] = job
             except BrokenExecutor:
-                return pending, True
+                return True
             except RuntimeError as error:
                 raise ValueError(
                     f"the executor takes no work ({one_line(error)}); give one that is open"
                 ) from None
-        return pending, False
+        return False
 
     def _wait_for(self, crew: Crew, pending: dict[Future[Any], Job]) -> bool:
         """Take answers as they come, until all are there; ``True`` where workers broke down."""
@@ -187,9 +190,9 @@ class Run:
             for future in done:
                 broken |= self._take_answer(future, pending.pop(future))
             self._look(pending)
-            if sentence := crew.gone():
+            if crew.gone():
                 self._look(pending)
-                self._fail_open(f"{sentence}; {_GO_ON}")
+                self._give_up(crew)
                 return False
         return broken
 
@@ -226,7 +229,7 @@ class Run:
             self._again[job.name] += 1
             # Dask's blame for a worker's death falls on all that it was to do.
             if type(error).__name__ != "KilledWorker" or self._again[job.name] >= ATTEMPTS:
-                self.found[job.name] = Outcome(job.name, FAILED, _of_worker(error))
+                self.found[job.name] = Outcome(job.name, FAILED, why_lost(error))
             return False
         self._take(answers)
         return False
@@ -240,31 +243,28 @@ class Run:
                 'below the line: if __name__ == "__main__":'
             )
         for name, said in begun.items():
-            if said is not None and said.get("attempt", 0) >= ATTEMPTS:
-                sentence = f"the processes that painted it ended {ATTEMPTS} times (out of memory?)"
+            if said is not None and attempts(said) >= ATTEMPTS:
+                sentence = f"its processes ended {ATTEMPTS} times and came no further (memory?)"
                 self.found[name] = Outcome(name, FAILED, sentence)
 
-    def _fail_open(self, sentence: str) -> None:
+    def _give_up(self, crew: Crew) -> None:
+        if sentence := crew.gone():  # its workers may still be there, and at work
+            self._desk.cancel()
+            self._are_left = True
         for job in self._open():
-            self.found[job.name] = Outcome(job.name, FAILED, sentence)
+            self.found[job.name] = Outcome(job.name, FAILED, f"{sentence or crew.lost}; {_GO_ON}")
 
     def _last_answers(self, pending: dict[Future[Any], Job]) -> None:
-        """Of those that were at the end of their work when it was cancelled."""
-        running = [future for future in pending if not future.done()]
-        wait(running, timeout=_GRACE)
+        """Of those that were at work when it was cancelled."""
+        self._are_left = True
+        until = time.monotonic() + _GRACE
+        while self._at_work(pending) and time.monotonic() < until:
+            time.sleep(_LOOK)
+        self._are_left = self._at_work(pending)
         for job in pending.values():
             said = self._desk.told(job.name) or {}
             if "outcome" in said:
                 self.found[job.name] = Outcome(**said["outcome"])
 
-
-def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """The jobs that can go into one batch together, in their order."""
-    for _, group in itertools.groupby(sorted(jobs, key=batch_key), key=batch_key):
-        yield list(group)
-
-
-def _of_worker(error: BaseException) -> str:
-    if type(error).__name__ == "KilledWorker":
-        return "its workers died again and again (out of memory?); give it a smaller size"
-    return checks.explain(error) or f"the worker failed ({type(error).__name__}: {one_line(error)})"
+    def _at_work(self, pending: dict[Future[Any], Job]) -> bool:
+        return any(is_at_work(future, self._desk.told(job.name)) for future, job in pending.items())

@@ -28,7 +28,7 @@ def opened(executor: Executor | int | str | None, device: str) -> Iterator[Crew 
     elif isinstance(executor, Executor):
         yield lent(executor)
     elif isinstance(executor, str):
-        with connected(executor) as crew:
+        with connected(executor, device) as crew:
             yield crew
     elif isinstance(executor, int) and not isinstance(executor, bool):
         processes = Processes(checks.count("executor", executor), gpus_here(device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import threading
 from functools import lru_cache
 from typing import Any
@@ -21,7 +22,7 @@ from nst_utils.support import checks
 _KEPT_NETWORKS, _KEPT_PICTURES = 2, 8
 
 _lock = threading.RLock()
-_networks: dict[str, Network] = {}
+_networks: dict[str, tuple[Any, Network]] = {}  # each with what has made it, where not we
 
 
 def network_of(job: Job, net: Any) -> Network:
@@ -33,13 +34,26 @@ def network_of(job: Job, net: Any) -> Network:
     where = checks.device(job.device)
     key = json.dumps([job.what["network"], job.what.get("weights"), str(where)])
     with _lock:
-        found = _networks.pop(key, None)
-        if found is None:
+        maker, found = _networks.pop(key, (None, None))
+        if found is None or not _is_same(maker, net):
             found = on_device(_made(job, net), where)
             while len(_networks) >= _KEPT_NETWORKS:
                 del _networks[next(iter(_networks))]
-        _networks[key] = found  # the last one that was used
+        _networks[key] = net, found  # the last one that was used
         return found
+
+
+def _is_same(maker: Any, net: Any) -> bool:
+    """Whether both make the same network: one object, or, where it was sent here, one again.
+
+    A name says too little: all lambdas of a function have one.
+    """
+    if maker is net or isinstance(net, Network):
+        return maker is net
+    try:
+        return pickle.dumps(maker) == pickle.dumps(net)
+    except Exception:  # of what cannot be sent
+        return False
 
 
 def _made(job: Job, net: Any) -> Network:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import json
 import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,16 @@ from nst_utils.images.guided import photorealistic_if_it_fits
 from nst_utils.images.masks import load_mask
 from nst_utils.images.names import check_output
 from nst_utils.images.rescue import save_or_rescue
-from nst_utils.many.desk import Desk
+from nst_utils.many.desk import Desk, next_attempt
 from nst_utils.many.jobs import Job
 from nst_utils.many.loading import network_of, picture_of
 from nst_utils.many.outcomes import CANCELLED, FAILED, FINISHED, REFUSED, Outcome
+from nst_utils.many.plans import BATCHED
 from nst_utils.optimize import checkpoints
 from nst_utils.optimize.results import Result, Step
 from nst_utils.support import checks
 from nst_utils.support.interrupts import held_back
 
-# Settings of which one batch can hold several, and so it can of paintings; in all others its
-# pictures are alike.
-BATCHED = ("content_weight", "style_weight", "tv_weight", "content_layers", "style_layers", "seed")
 _EVERY = 0.3  # seconds between two lines in a status file
 
 # Called with the share of a job that is done.
@@ -48,7 +46,7 @@ def order(
     """What is sent to a worker: plain values, since a worker of another version may read it.
 
     Args:
-        jobs: one; several that go into one batch (see :data:`BATCHED`).
+        jobs: one; several that go into one batch (see :func:`nst_utils.many.plans.batches`).
         folder: of the pictures. token: of the run. threads: of torch, ``None`` to leave them.
         net: a function that makes the network, where it is none of ours.
     """
@@ -83,28 +81,23 @@ def paint(given: Mapping[str, Any], told: Told | None = None) -> list[dict[str, 
     earlier = [desk.told(name) for name in names]
     if all(each is not None and "outcome" in each for each in earlier):
         return [each["outcome"] for each in earlier if each is not None]
-    attempt = 1 + max((each.get("attempt", 0) for each in earlier if each is not None), default=0)
+    attempt = next_attempt([each for each in earlier if each is not None])
     try:
         with _torch_threads(given["threads"]):
             found = _paint(jobs, desk, given["net"], attempt, told)
     except KeyboardInterrupt:
         found = [Outcome(name, CANCELLED) for name in names]
     except Exception as error:
-        sentence = checks.explain(error) or (
-            f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
-            "please report it"
-        )
-        found = [Outcome(name, FAILED, sentence) for name in names]
+        found = [Outcome(name, FAILED, _explained(error)) for name in names]
     gc.collect()  # a run leaves its tensors in cycles: 3 MB more with each job at 96 px otherwise
     answer = [asdict(each) for each in found]
     for name, each in zip(names, answer, strict=True):
-        if each["state"] != CANCELLED:
-            desk.tell(name, done=1.0, attempt=attempt, outcome=each)
+        desk.tell(name, done=1.0, **attempt, outcome=each)
     return answer
 
 
 def _paint(
-    jobs: Sequence[Job], desk: Desk, net: Any, attempt: int, told: Told | None
+    jobs: Sequence[Job], desk: Desk, net: Any, attempt: dict[str, Any], told: Told | None
 ) -> list[Outcome]:
     pictures = [desk.folder.parent / f"{job.name}.png" for job in jobs]
     if desk.is_cancelled():
@@ -112,7 +105,7 @@ def _paint(
     for path in pictures:
         check_output(path)  # before the run, not after it
     for job in jobs:
-        desk.tell(job.name, done=0.0, attempt=attempt, pid=os.getpid(), worker=_worker())
+        desk.tell(job.name, done=0.0, **attempt, pid=os.getpid(), worker=_worker())
     first = jobs[0]
     network = network_of(first, net)
     content, alpha = picture_of(first.files["content"], first.what["size"])
@@ -125,7 +118,8 @@ def _paint(
             except ValueError:  # ours, and damaged: begin anew
                 checkpoint.unlink()
     settings = _settings(jobs)
-    result = transfer(
+    run = partial(
+        transfer,
         content,
         _styles(first) if len(jobs) == 1 else [_styles(job)[0] for job in jobs],
         net=network,
@@ -135,23 +129,45 @@ def _paint(
         progress=False,
         checkpoint=checkpoint,
     )
+    try:
+        result = run()
+    except checkpoints.AnotherRunError:  # ours, but begun on another device or by another network
+        checkpoint.unlink(missing_ok=True)
+        result = run()
     if result.interrupted:
         raise KeyboardInterrupt
+    if len(jobs) > 1 and result.troubles[0] and len({*result.troubles}) == 1:
+        raise ValueError(result.trouble)  # it befell all of them: fewer at a time may go through
     if first.what.get("photorealistic"):
         _mend_edges(result, content, settings.get("masks"))
     outcomes = [_outcome(job, result, row, len(jobs)) for row, job in enumerate(jobs)]
+    is_saved = True
     with held_back():
         for row, (job, path) in enumerate(zip(jobs, pictures, strict=True)):
             kept = _kept(job, outcomes[row])
-            save_or_rescue(result.image[row : row + 1], path, alpha, kept)
-        checkpoint.unlink(missing_ok=True)
+            try:
+                save_or_rescue(result.image[row : row + 1], path, alpha, kept)
+            except Exception as error:  # a full disk; the others may find room
+                is_saved = False
+                outcomes[row] = replace(outcomes[row], state=FAILED, message=_explained(error))
+        if is_saved:
+            checkpoint.unlink(missing_ok=True)
     return outcomes
+
+
+def _explained(error: Exception) -> str:
+    return checks.explain(error) or (
+        f"something went wrong in nst_utils itself ({type(error).__name__}: {error}); "
+        "please report it"
+    )
 
 
 class _Watch:
     """The callback of a run: tells how far it is, and ends it where it is cancelled."""
 
-    def __init__(self, jobs: Sequence[Job], desk: Desk, attempt: int, told: Told | None) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], desk: Desk, attempt: dict[str, Any], told: Told | None
+    ) -> None:
         self._jobs, self._desk, self._attempt, self._told = jobs, desk, attempt, told
         self._last = time.monotonic()
 
@@ -161,18 +177,19 @@ class _Watch:
         now = time.monotonic()
         if now - self._last >= _EVERY:
             self._last = now
-            said = {"done": step.done, "step": step.number, "attempt": self._attempt}
+            said = {"done": step.done, "step": step.number, **self._attempt}
             for job in self._jobs:
                 self._desk.tell(job.name, **said, pid=os.getpid(), worker=_worker())
-        if self._desk.is_cancelled():
-            raise KeyboardInterrupt
+            if self._desk.is_cancelled():  # a file, which may be on another machine's disk
+                raise KeyboardInterrupt
 
 
 def _mend_edges(result: Result, content: Tensor, masks: Sequence[Tensor] | None) -> None:
     """The photograph's edges; where memory is too little, the pictures stay as they are."""
     mended = photorealistic_if_it_fits(result.image, content, masks)
     if mended is None:
-        result.trouble = result.trouble or "too little memory for the photograph's edges"
+        sentence = "too little memory for the photograph's edges"
+        result.troubles = [each or sentence for each in result.troubles]
     else:
         result.image = mended
 
@@ -182,10 +199,11 @@ def _outcome(job: Job, result: Result, row: int, together: int) -> Outcome:
         name: float(result.history[name][-1, row])
         for name in ("content_loss", "style_loss", "total_loss")
     }
+    trouble = result.troubles[row]
     return Outcome(
         job.name,
-        FAILED if result.trouble else FINISHED,
-        f"{result.trouble}; the last good picture is in {job.name}.png" if result.trouble else "",
+        FAILED if trouble else FINISHED,
+        f"{trouble}; the last good picture is in {job.name}.png" if trouble else "",
         steps=result.steps,
         evaluations=result.evaluations,
         seconds=round(result.seconds, 3),
@@ -227,14 +245,6 @@ def _settings(jobs: Sequence[Job]) -> dict[str, Any]:
 
 def _styles(job: Job) -> list[Tensor]:
     return [picture_of(file, job.what["style_size"])[0] for file in job.files["style"]]
-
-
-def batch_key(job: Job) -> str:
-    """What two jobs have in common that can go into one batch."""
-    settings = {name: x for name, x in job.what["settings"].items() if name not in BATCHED}
-    alone = "masks" in job.files or settings.get("style_blend") is not None
-    common = {**job.what, "settings": settings} | ({} if alone else {"style": None})
-    return json.dumps([common, job.device, alone and job.name])
 
 
 def _worker() -> str:

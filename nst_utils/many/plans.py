@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from nst_utils.many.jobs import Job, make_job, shown_name
 from nst_utils.support import checks
 from nst_utils.support.paths import made, user_path
 
+# Settings of which one batch can hold several, and so it can of paintings; in all others its
+# pictures are alike.
+BATCHED = ("content_weight", "style_weight", "tv_weight", "content_layers", "style_layers", "seed")
 # What cameras and programs write; a file of another name is no photograph.
 ENDINGS = (
     *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2"),
@@ -56,6 +60,20 @@ def refuse_twins(jobs: Sequence[Job]) -> None:
         twin = seen.setdefault(job.digest, job.name)
         if twin != job.name:
             raise ValueError(f"{twin} and {job.name} are the same picture; name each value once")
+
+
+def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """The jobs that can go into one batch together, in their order."""
+    for _, group in itertools.groupby(sorted(jobs, key=_batch_key), key=_batch_key):
+        yield list(group)
+
+
+def _batch_key(job: Job) -> str:
+    """What two jobs have in common that can go into one batch."""
+    settings = {name: x for name, x in job.what["settings"].items() if name not in BATCHED}
+    alone = "masks" in job.files or settings.get("style_blend") is not None
+    common = {**job.what, "settings": settings} | ({} if alone else {"style": None})
+    return json.dumps([common, job.device, alone and job.name])
 
 
 def made_folder(folder: str | Path | None) -> Path:

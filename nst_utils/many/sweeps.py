@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nst_utils.images.files import load_image
+from nst_utils.images.files import load_image, resize
 from nst_utils.many.axes import Axis
 from nst_utils.many.clusters import LOCAL
 from nst_utils.many.engine import Run
@@ -29,7 +29,8 @@ from nst_utils.many.plans import (
     varying,
 )
 from nst_utils.networks.network import Network
-from nst_utils.plots.contact_sheet import contact_sheet, contact_strip
+from nst_utils.optimize.checkpoints import digest_of_network
+from nst_utils.plots.contact_sheet import contact_sheet, contact_strip, most_across, strip_columns
 from nst_utils.plots.figures import Drawing
 from nst_utils.support import checks
 from nst_utils.support.messages import one_line
@@ -50,7 +51,7 @@ class Sweep:
         outcomes: of each picture, in the same order (see
             :class:`nst_utils.many.outcomes.Outcome`): its losses, its time, or why it failed.
         interrupted: whether it was stopped (Ctrl-C).
-        trouble: a sentence where sheet and table could not be written; the pictures are there.
+        trouble: a sentence where sheet or table could not be written; the pictures are there.
     """
 
     folder: Path
@@ -83,7 +84,13 @@ class Sweep:
         Where more vary, there is one for each combination of the others. ``ValueError`` where not
         a single picture is there.
         """
-        return draw_sheets(self.axes, self.images)
+        across = len(self.axes[-1].labels) if len(self.axes) > 1 else strip_columns(len(self.files))
+        most = most_across(across)
+        pairs = zip(self.outcomes, self.files, strict=True)
+        shown = [
+            _at_most(load_image(file), most) if each.is_there else None for each, file in pairs
+        ]
+        return draw_sheets(self.axes, shown)
 
 
 @neutral()
@@ -119,7 +126,7 @@ def sweep(
             ``table.csv``; made if it is not there. By default one that goes with the result.
         size: longest side in pixels; of paintings, ``style_size``.
         net: a network, or for an executor a function of a module that makes one; by default that
-            of the preset.
+            of the preset. ``resume`` takes a function's name for it.
         zipped: the lists walk together, first with first, instead of each value with each.
         resume: keep what is in the folder already, finished, whole and of the same settings.
         executor: who paints: by default this process, on a GPU in batches of one size; any of
@@ -142,7 +149,7 @@ def sweep(
     """
     given = {"content": content, "style": style, "size": size, **settings}
     axes, rows = planned(given, zipped)
-    name = _checked_net(net, executor)
+    name = _checked_net(net, executor, resume)
     jobs = [make_job(each, row, name) for each, row in zip(names(axes, rows), rows, strict=True)]
     refuse_twins(jobs)
     temporary = tempfile.TemporaryDirectory(prefix="nst-sweep-") if folder is None else None
@@ -157,11 +164,16 @@ def sweep(
         save(found)
     except (OSError, ValueError) as error:  # a full disk
         found.trouble = f"{one_line(error, whole=True)}; the pictures are in {where}"
+    except (MemoryError, RuntimeError) as error:
+        if not checks.is_out_of_memory(error):
+            raise
+        found.trouble = f"too little memory for the sheet; pictures and table.csv are in {where}"
     return found
 
 
-def _checked_net(net: Any, executor: Any) -> str | None:
-    """A name for a network that the caller brings."""
+def _checked_net(net: Any, executor: Any, resume: bool) -> str | None:
+    """What tells a network that the caller brings from others: with its numbers; of a function,
+    by where it is found, and ``resume`` takes no function that is found nowhere."""
     if net is None:
         return None
     if isinstance(net, Network):
@@ -170,7 +182,7 @@ def _checked_net(net: Any, executor: Any) -> str | None:
                 "net is a network, which is not sent to other processes; give the function that "
                 "makes it, for instance nst.vgg19"
             )
-        return net.description
+        return f"{net.description} {digest_of_network(net)}"
     if not callable(net):
         raise ValueError(f"net must be a network or make one, got {checks.shown(net)}")
     if isinstance(executor, int):
@@ -182,8 +194,20 @@ def _checked_net(net: Any, executor: Any) -> str | None:
                 "of a module, which they can import"
             ) from None
     made = net.func if isinstance(net, partial) else net
-    told = f"{getattr(made, '__module__', '')}.{getattr(made, '__qualname__', repr(made))}"
+    place = getattr(made, "__qualname__", "<an object>")
+    if resume and "<" in place:  # <lambda>, <locals>
+        raise ValueError(
+            f"resume cannot tell what net ({checks.shown(net)}) makes from what others make; give "
+            "a function of a module, or the network itself"
+        )
+    told = f"{getattr(made, '__module__', '')}.{place}"
     return f"{told} {net.args} {net.keywords}" if isinstance(net, partial) else told
+
+
+def _at_most(picture: Tensor, width: int) -> Tensor:
+    """Not wider than that, so that many large pictures need not be held at once."""
+    height, own = picture.shape[-2:]
+    return resize(picture, (max(1, round(height * width / own)), width)) if own > width else picture
 
 
 def draw_sheets(axes: Sequence[Axis], images: Sequence[Tensor | None]) -> list[Drawing]:
@@ -211,15 +235,13 @@ def draw_sheets(axes: Sequence[Axis], images: Sequence[Tensor | None]) -> list[D
     return drawn
 
 
-def save(found: Sweep) -> list[Path]:
-    """The sheets and the table, beside the pictures."""
-    paths = []
+def save(found: Sweep) -> None:
+    """The table and the sheets, beside the pictures."""
+    write_table(found.folder, found.settings, found.outcomes)
     if any(each.is_there for each in found.outcomes):
         sheets = found.sheets()
         for number, figure in enumerate(sheets, start=1):
             name = "sheet.png" if len(sheets) == 1 else f"sheet-{number}.png"
-            paths.append(found.folder / name)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of letters that the font does not have
-                write_whole(paths[-1], partial(figure.savefig, format="png"))
-    return [*paths, write_table(found.folder, found.settings, found.outcomes)]
+                write_whole(found.folder / name, partial(figure.savefig, format="png"))

@@ -38,6 +38,10 @@ _SHARE = 0.02
 _FIRST_GUESS = 200e6
 
 
+class AnotherRunError(ValueError):
+    """The file is whole, and that of another run."""
+
+
 class Checkpoint:
     """The file of one run.
 
@@ -46,7 +50,8 @@ class Checkpoint:
 
     Raises:
         FileNotFoundError: its folder does not exist.
-        ValueError: it cannot be written, is no checkpoint, is damaged, or of another run.
+        ValueError: it cannot be written, is no checkpoint, is damaged, or of another run
+            (:class:`AnotherRunError`, by :meth:`load`).
     """
 
     def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
@@ -81,7 +86,7 @@ class Checkpoint:
         saved = read(self.path)
         other = _difference(saved["identity"], self._identity)
         if other is not None:
-            raise ValueError(
+            raise AnotherRunError(
                 f"the checkpoint {self.path} is of another run ({other}); give the settings of "
                 "that run, or another file"
             )
@@ -207,7 +212,7 @@ def identity(objective: Objective, start: Tensor, **run: Any) -> dict[str, Any]:
     """
     what: dict[str, Any] = {
         "network": objective.net.description,
-        "numbers of the network": _digest_of_network(objective.net),
+        "numbers of the network": digest_of_network(objective.net),
         "picture to start from": _digest(start),
         **asdict(objective.formulas),
     }
@@ -247,7 +252,8 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _digest_of_network(net: Network) -> str:
+def digest_of_network(net: Network) -> str:
+    """Of its numbers: kernels, biases and what else goes into a response."""
     return _digest(*(buffer for _, buffer in sorted(net.named_buffers())))
 
 

@@ -147,6 +147,7 @@ def _result(run: Descent, objective: Objective, settings: dict[str, Any]) -> Res
         evaluations=sum(record.evaluations),
         levels=record.levels,
         trouble="; ".join(record.trouble),
+        troubles=[record.trouble_of(picture) for picture in range(len(image))],
     )
 
 

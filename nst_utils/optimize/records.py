@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -14,6 +15,7 @@ from nst_utils.objective.rows import Weighting
 Losses = dict[str, Tensor]
 # How the sentence on a picture begins that is worse at the end than it was at the start.
 ENDED_WORSE = "the loss of picture"
+_OF_PICTURE = re.compile(rf"(?:{ENDED_WORSE}|picture) (\d+) ")
 
 
 @dataclass
@@ -52,6 +54,12 @@ class Record:
         tensors = {f"history/{name}": losses for name, losses in history.items()}
         tensors |= {f"start/{name}": losses for name, losses in self.at_start.items()}
         return tensors, asdict(replace(self, at_start={}, history=[]))
+
+    def trouble_of(self, picture: int) -> str:
+        """The sentences on that picture (0, 1, ...), and those on all."""
+        told = [(each, _OF_PICTURE.match(each)) for each in self.trouble]
+        of_it = [each for each, of in told if of is None or int(of[1]) == picture + 1]
+        return "; ".join(of_it)
 
     def go_on(self) -> None:
         """Take back what was found out at the end, for it was none."""

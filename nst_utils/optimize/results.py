@@ -70,6 +70,7 @@ class Result:
             holds of each picture the one of the lowest total loss so far.
         trouble: a sentence on why pictures could not go on to the end, empty if all did; ``image``
             holds the last good ones.
+        troubles: the same for each picture.
         resumed: after how many steps the run was taken up from its checkpoint; 0 if it was not.
     """
 
@@ -84,6 +85,7 @@ class Result:
     levels: list[tuple[int, int, int]] = field(default_factory=list)
     interrupted: bool = False
     trouble: str = ""
+    troubles: list[str] = field(default_factory=list)
     resumed: int = 0
 
     def __repr__(self) -> str:

@@ -15,6 +15,16 @@ _GAP, _HEAD, _LINE = 8, 30, 34  # pixels between pictures, above them, and left 
 _ACROSS = 4  # pictures in a row where only one thing varies
 
 
+def most_across(columns: int) -> int:
+    """How many pixels of a picture's width a sheet of so many columns shows at most."""
+    return max(_LEAST, (_SIDE - _LINE) // columns - _GAP)
+
+
+def strip_columns(number: int) -> int:
+    """How many of so many pictures stand in a row where only one thing varies."""
+    return number if number <= _ACROSS else min(_ACROSS, -(-number // -(-number // _ACROSS)))
+
+
 def contact_sheet(
     pictures: Sequence[Sequence[Tensor | None]],
     rows: Sequence[str],
@@ -40,8 +50,7 @@ def contact_sheet(
     shapes = [each.shape[-2:] for row in pictures for each in row if each is not None]
     if not shapes:
         raise ValueError("there is no picture to show")
-    most = (_SIDE - _LINE) // len(columns) - _GAP
-    width = max(_LEAST, min(most, max(shape[1] for shape in shapes)))
+    width = max(_LEAST, min(most_across(len(columns)), max(shape[1] for shape in shapes)))
     height = round(width * max(shape[0] / shape[1] for shape in shapes))
     above = _HEAD * (1 + bool(title))
     across = _LINE + len(columns) * (width + _GAP)
@@ -93,9 +102,8 @@ def contact_strip(
         f"{label} (not there)" if each is None else label
         for label, each in zip(labels, pictures, strict=True)
     ]
-    number = len(pictures)
-    columns = number if number <= _ACROSS else min(_ACROSS, -(-number // -(-number // _ACROSS)))
-    width = max(_LEAST, min(_SIDE // columns, max(each.shape[-1] for each in there)))
+    columns = strip_columns(len(pictures))
+    width = max(_LEAST, min(most_across(columns), max(each.shape[-1] for each in there)))
     named = [f"{name} = {label}" for label in told] if name and "," not in name else told
     room = 0.85 * width  # these letters are larger
     has_room = all(_fitted(title, room) == title for title in named)

@@ -19,9 +19,10 @@ import torch
 from forked import _server
 from picture_files import noisy
 from thin import thin_vgg19
+from waiting import comes_true
 
 import nst_utils as nst
-from nst_utils.many import clusters, crews, engine, executors
+from nst_utils.many import clusters, crews, engine, executors, painting
 from nst_utils.many.desk import NAME
 from nst_utils.many.painting import order, paint
 
@@ -57,10 +58,13 @@ def expected_few(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 class Killer:
-    """Kills one worker with SIGKILL in the middle of its work, when a checkpoint is there."""
+    """Kills one worker with SIGKILL in the middle of its work, when a checkpoint is there; or
+    another process then."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, victim: int | None = None) -> None:
         self.killed: list[int] = []
+        self.workers: set[int] = set()
+        self._victim = victim
         self._jobs, self._over = folder / NAME, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -80,9 +84,11 @@ class Killer:
                     said = json.loads(status.read_text())
                 except (OSError, ValueError):
                     continue
+                if "pid" in said:
+                    self.workers.add(said["pid"])
                 if list(self._jobs.glob(f"{status.stem}-*.ckpt")) and "outcome" not in said:
-                    self.killed.append(said["pid"])
-                    os.kill(said["pid"], signal.SIGKILL)
+                    self.killed.append(self._victim or said["pid"])
+                    os.kill(self.killed[0], signal.SIGKILL)
                     break
 
 
@@ -117,6 +123,44 @@ def test_a_process_that_is_killed_has_its_picture_finished_by_another(
     check_after_a_kill(found, expected, killer.killed)
 
 
+def paints(folder: Path) -> None:
+    context = _server()
+    crews.multiprocessing.get_context = lambda _: context  # type: ignore[assignment]
+    made(folder, 2)
+
+
+def test_processes_end_with_who_started_them(expected: list[bytes], tmp_path: Path) -> None:
+    """It is killed; nobody holds up who resumes."""
+    folder = tmp_path / "out"
+    parent = _server().Process(target=paints, args=(folder,))
+    parent.start()
+    try:
+        with Killer(folder, parent.pid) as killer:
+            parent.join(60)
+    finally:
+        parent.kill()
+        parent.join()
+    assert killer.killed == [parent.pid]
+    assert killer.workers
+    comes_true(lambda: not any(map(is_there, killer.workers)))
+    left = [*filter(is_there, killer.workers)]
+    for worker in left:
+        os.kill(worker, signal.SIGKILL)
+    assert not left
+    found = made(folder, None, threads=1, resume=True)
+    assert bytes_of(found) == expected
+    assert "finished" in {each.state for each in found.outcomes}, "there was nothing left to do"
+    assert NAME not in {each.name for each in folder.iterdir()}
+
+
+def is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def always_dies(_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -145,9 +189,64 @@ def begins_and_dies(given: dict[str, Any]) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Death(BaseException):
+    """Ends a worker of :class:`Mortal`."""
+
+
+class Mortal(crews.Crew):
+    """Workers of which none lives longer than some steps, in this process; there are others."""
+
+    def __init__(self, executor: Executor) -> None:
+        super().__init__(executor)
+        self.lives = 0
+
+    def renew(self) -> bool:
+        self.lives += 1
+        return True
+
+
+def dies_at_times(future: Future[Any], work: Callable[..., Any], given: Any) -> None:
+    try:
+        future.set_result(work(given))
+    except Death:
+        future.set_exception(BrokenExecutor("gone"))
+
+
+@pytest.mark.parametrize("further", [True, False], ids=["further", "no-further"])
+def test_who_gets_further_each_time_is_not_given_up(
+    further: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others break down for another picture's sake; that is not this one's fault."""
+    mortal: list[Mortal] = []
+
+    class Watch(painting._Watch):
+        made = 0
+
+        def __call__(self, step: nst.Step) -> None:
+            super().__call__(step)
+            self.made += 1
+            if self.made == 3 if further else step.number == 3:
+                raise Death
+
+    monkeypatch.setattr(executors, "lent", lambda given: mortal.append(Mortal(given)) or mortal[0])
+    monkeypatch.setattr(painting, "_Watch", Watch)
+    monkeypatch.setattr(painting, "_EVERY", 0.0)
+    monkeypatch.setattr("nst_utils.optimize.checkpoints._SHARE", 1e9)  # after every step
+    (outcome,) = few(tmp_path / "out", Odd(dies_at_times), seed=[0], steps=12).outcomes
+    if further:
+        assert outcome.state == "finished"
+        assert mortal[0].lives > engine.ATTEMPTS + 1
+    else:
+        assert outcome.state == "failed"
+        assert "ended 3 times and came no further" in outcome.message
+        assert mortal[0].lives == engine.ATTEMPTS + 1, "the first one got further than none"
+
+
 def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crews.signal, "signal", lambda *_: None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert crews.gpus_here("auto") == [], "this torch finds none"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     gpus = crews.gpus_here("auto")
     assert gpus == ["4", "6"]
     taken = multiprocessing.Value("i", 0)
@@ -157,6 +256,8 @@ def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert seen == ["4", "6", "4"]
     assert crews.gpus_here("cpu") == crews.gpus_here("cuda:1") == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert crews.gpus_here("cuda") == ["0", "1"]
 
 
 # An executor that somebody lends.
@@ -273,6 +374,47 @@ def test_an_interrupt_cancels_what_is_at_work(
     assert {each.state for each in found.outcomes} == {"cancelled"}
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["quick", "slow"])
+def test_who_is_slow_to_stop_still_finds_that_it_is_to(
+    slow: bool, tmp_path: Path, ctrl_c: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is cancelled in Dask counts as done at once, and its worker goes on."""
+    at_work, go_on, answers = threading.Event(), threading.Event(), []
+    workers: list[threading.Thread] = []
+
+    class Watch(painting._Watch):
+        def __call__(self, step: nst.Step) -> None:
+            super().__call__(step)
+            at_work.set()
+            if slow:
+                go_on.wait(60)
+
+    def begin(future: Future[Any], work: Callable[..., Any], given: Any) -> None:
+        workers.append(threading.Thread(target=lambda: answers.extend(work(given))))
+        workers[0].start()
+
+    look = engine.Run._look
+
+    def look_and_stop(run: engine.Run, pending: Any) -> None:
+        look(run, pending)
+        if at_work.is_set():
+            ctrl_c()
+
+    monkeypatch.setattr(painting, "_Watch", Watch)
+    monkeypatch.setattr(painting, "_EVERY", 0.0)
+    monkeypatch.setattr(engine, "_LOOK", 0.01)
+    monkeypatch.setattr(engine, "_GRACE", 0.5 if slow else 60.0)
+    monkeypatch.setattr(engine.Run, "_look", look_and_stop)
+    steps = 100 if slow else 100_000
+    found = few(tmp_path / "out", Odd(begin), seed=[0], steps=steps, tolerance=None)
+    assert found.interrupted
+    assert (tmp_path / "out" / NAME).exists() is slow
+    go_on.set()
+    workers[0].join()
+    assert [each["state"] for each in answers] == ["cancelled"]
+    assert not found.files[0].exists()
+
+
 def test_a_bad_picture_fails_by_itself(tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
@@ -313,6 +455,18 @@ def test_a_dask_worker_that_is_killed_has_its_picture_finished_by_another(
     with Killer(folder) as killer:
         found = made(folder, cluster.scheduler_address)
     check_after_a_kill(found, expected, killer.killed)
+
+
+def test_a_local_cluster_has_a_worker_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with clusters.connected("local", "auto") as crew:
+        client = crew._client  # type: ignore[attr-defined]
+        client.wait_for_workers(2, timeout=60)
+        seen = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+        assert sorted(seen.values()) == ["4", "6"]
+        assert crew.submit(len, {"a": 1}).result(timeout=60) == 1
 
 
 def test_an_executor_of_dask_that_is_lent(
@@ -366,5 +520,7 @@ def test_a_cluster_that_goes_away_is_a_sentence(
     assert {each.message for each in found.outcomes} == {
         "the cluster's scheduler cannot be reached any more; the same with resume=True goes on"
     }
+    assert (found.folder / NAME / "cancel").exists(), "its workers may be at work"
     again = few(tmp_path / "out", None, resume=True)
     assert {each.state for each in again.outcomes} == {"finished"}
+    assert not (found.folder / NAME).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,9 @@ from nst_utils.images import guided
 from nst_utils.images.embedded import settings_of_whole
 from nst_utils.many import engine, loading, painting, sweeps
 from nst_utils.many.desk import NAME
-from nst_utils.many.engine import batches
 from nst_utils.many.jobs import make_job
+from nst_utils.many.plans import batches
+from nst_utils.optimize import checkpoints
 
 Sweep = Callable[..., nst.Sweep]
 WEIGHTS = [1e-3, 1e-1]
@@ -84,6 +86,33 @@ def test_three_settings_make_a_sheet_for_each_value_of_the_first(sweep: Sweep) -
     assert first.alt.startswith("A table of pictures. tv_weight 0; rows: seed, columns: content_w")
     assert "tv_weight 0.001;" in second.alt
     assert {"sheet-1.png", "sheet-2.png"} <= {*left_in(found.folder)}
+
+
+@pytest.mark.parametrize("drawn_by", ["contact_sheet", "contact_strip"])
+def test_a_sheet_is_drawn_of_pictures_no_larger_than_it_shows_them(
+    drawn_by: str, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"tv_weight": [0, 1e-3]} if drawn_by == "contact_sheet" else {}
+    found = sweep("chelsea", "china", seed=range(2), **given)
+    monkeypatch.setattr("nst_utils.plots.contact_sheet._SIDE", 92)
+    monkeypatch.setattr("nst_utils.plots.contact_sheet._LEAST", 8)
+    shapes: list[Any] = []
+    monkeypatch.setattr(sweeps, drawn_by, lambda pictures, *_, **__: shapes.append(pictures))
+    found.sheets()
+    pictures = shapes[0][0] if given else shapes[0]
+    assert [tuple(each.shape) for each in pictures] == [(1, 3, 14, 21)] * 2
+
+
+def test_no_memory_for_the_sheet_is_a_sentence_and_the_table_is_there(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sweeps, "contact_strip", fails)
+    found = sweep("chelsea", "china", seed=range(2))
+    assert found.trouble.startswith("too little memory for the sheet; pictures and table.csv are")
+    assert {"table.csv", "01_seed=0.png", "02_seed=1.png"} == {*left_in(found.folder)}
 
 
 def test_zipped_they_walk_together(sweep: Sweep) -> None:
@@ -255,6 +284,64 @@ def test_a_damaged_checkpoint_of_ours_is_begun_anew(
     assert NAME not in left_in(found.folder)
 
 
+@pytest.mark.parametrize("changed", ["device", "network"])
+def test_a_checkpoint_of_another_device_or_network_is_begun_anew(
+    changed: str, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun on a GPU, gone on with on a CPU: its name is the same, the run is another one."""
+    whole = sweep("chelsea", "china", steps=6)
+    expected = whole.files[0].read_bytes()
+    whole.files[0].unlink()
+
+    class Watch(painting._Watch):
+        def __call__(self, step: nst.Step) -> None:
+            if step.number == 4:
+                raise KeyboardInterrupt
+
+    identity = checkpoints.identity
+
+    def other(*given: Any, **run: Any) -> dict[str, Any]:
+        return identity(*given, **run) | {changed: "another"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nst_utils.optimize.checkpoints._SHARE", 1e9)  # after every step
+        patch.setattr("nst_utils.optimize.loop.identity", other)
+        patch.setattr(painting, "_Watch", Watch)
+        assert sweep("chelsea", "china", steps=6).outcomes[0].state == "cancelled"
+    assert [*(whole.folder / NAME).glob("*.ckpt")]
+    again = sweep("chelsea", "china", steps=6, resume=True)
+    assert again.outcomes[0].message == ""
+    assert again.outcomes[0].resumed == 0
+    assert again.files[0].read_bytes() == expected
+    assert NAME not in left_in(again.folder)
+
+
+def test_checkpoints_of_other_settings_stay_until_nothing_is_left_to_do(
+    sweep: Sweep, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no picture")
+    earlier = tmp_path / "out" / NAME / "01-0123456789abcdef.ckpt"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("of other settings")
+    sweep("chelsea", ["china", bad])
+    assert earlier.exists()
+    noisy(40, 60).save(bad)
+    found = sweep("chelsea", ["china", bad], resume=True)
+    assert [each.state for each in found.outcomes] == ["skipped", "finished"]
+    assert NAME not in left_in(found.folder)
+
+
+def test_the_cancel_file_is_read_no_more_often_than_the_status_is_written(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(painting.Desk, "is_cancelled", lambda desk: looks.append(desk.token))
+    monkeypatch.setattr(painting, "_EVERY", 1e9)
+    sweep("chelsea", "china", steps=6)
+    assert len(looks) == 1, "before it begins"
+
+
 def test_what_one_batch_holds_is_what_each_would_be_by_itself(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -293,6 +380,56 @@ def test_a_batch_that_cannot_be_done_is_done_by_halves(
     assert sizes == [3, 1, 2, 1, 1]
 
 
+def test_what_befalls_one_of_a_batch_does_not_repeat_it(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place on the disk, or its loss; the others are there."""
+    sizes: list[int] = []
+
+    def transfer(content: Any, style: Any, **more: Any) -> nst.Result:
+        sizes.append(len(style))
+        result = nst.transfer(content, style, **more)
+        result.troubles[2] = "picture 3 cannot go on after step 1: a loss of NaN"
+        return result
+
+    save = painting.save_or_rescue
+
+    def full(image: Any, path: Path, *rest: Any) -> Path:
+        if path.name.startswith("02"):
+            raise ValueError("the disk is full")
+        return save(image, path, *rest)
+
+    monkeypatch.setattr(painting, "transfer", transfer)
+    monkeypatch.setattr(painting, "save_or_rescue", full)
+    monkeypatch.setattr(sweeps.Run, "_here", _together)
+    found = sweep("chelsea", "china", seed=range(4))
+    assert sizes == [4], "it was painted again"
+    assert [each.state for each in found.outcomes] == ["finished", "failed", "failed", "finished"]
+    assert found.outcomes[1].message == "the disk is full"
+    assert found.outcomes[2].message.startswith("picture 3 cannot go on after step 1")
+    assert [file.exists() for file in found.files] == [True, False, True, True]
+
+
+def test_a_batch_that_stops_as_a_whole_is_done_by_halves(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def stops(content: Any, style: Any, **more: Any) -> nst.Result:
+        sizes.append(len(style))
+        result = nst.transfer(content, style, **more)
+        if len(style) > 1:
+            result.trouble = "stopped after step 1: there is not enough memory for this"
+            result.troubles = [result.trouble] * len(style)
+        return result
+
+    monkeypatch.setattr(painting, "transfer", stops)
+    monkeypatch.setattr(sweeps.Run, "_here", _together)
+    found = sweep("chelsea", "china", seed=range(2))
+    assert [each.state for each in found.outcomes] == ["finished"] * 2
+    assert sizes == [2, 1, 1]
+
+
 def test_only_what_can_be_in_one_batch_is() -> None:
     pair = {"content": "chelsea", "style": "china"}
     rows: list[dict[str, Any]] = [{}, {"seed": 1}, {"style": "great-wave"}]
@@ -312,6 +449,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "threads": ({"threads": 0}, "threads must be a whole number of at least 1"),
     "net": ({"net": 3}, "net must be a network or make one"),
     "net lambda": ({"executor": 2, "net": lambda: None}, "cannot be sent to other processes"),
+    "net resumed": ({"resume": True, "net": lambda: None}, "resume cannot tell what net"),
     "net there": ({"executor": 2}, "net is a network, which is not sent to other processes"),
     "folder": ({"folder": "missing/out"}, "the folder missing does not exist; make it first"),
 }
@@ -374,6 +512,28 @@ def test_a_network_may_be_made_by_a_function(sweep: Sweep, thin_net: nst.Network
         assert found.files[0].read_bytes() != expected  # it tells what made it
     with pytest.raises(ValueError, match="net must make a network"):
         _raised(sweep("chelsea", "china", net=int))
+
+
+def test_two_networks_of_one_name_are_two(sweep: Sweep, thin_net: nst.Network) -> None:
+    """Lambdas have one name, and so have networks that differ in their numbers alone."""
+    others = thin_vgg19()
+    others.get_buffer("_steps.conv2_1.bias").add_(0.5)
+    losses = []
+    for net in (thin_net, others):
+        losses.append(sweep("chelsea", "china", net=lambda net=net: net).outcomes[0].total_loss)
+        again = sweep("chelsea", "china", net=net, resume=True).outcomes[0]
+        assert (again.state, again.total_loss) == ("finished", losses[-1]), "another one's was kept"
+        assert sweep("chelsea", "china", net=net, resume=True).outcomes[0].state == "skipped"
+    assert losses[0] != losses[1]
+
+
+def test_a_function_that_is_sent_again_makes_its_network_once() -> None:
+    made: list[nst.Network] = []
+    job = make_job("a", {"content": "chelsea", "style": "china", "device": "cpu"}, "mine")
+    for _ in range(2):
+        net = pickle.loads(pickle.dumps(partial(thin_vgg19, precision="float32")))
+        made.append(loading.network_of(job, net))
+    assert made[0] is made[1]
 
 
 def _raised(found: nst.Sweep) -> None:

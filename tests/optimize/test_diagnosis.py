@@ -187,6 +187,7 @@ def test_one_broken_picture_does_not_end_the_others(
     assert result.steps == 20
     assert result.trouble.startswith("picture 2 cannot go on after step")
     assert result.trouble.count("cannot go on") == 1
+    assert result.troubles == ["", result.trouble, ""]
     for picture in (0, 2):
         assert torch.equal(result.image[picture], whole.image[picture])
     assert result.image.isfinite().all()
@@ -221,6 +222,7 @@ def test_of_a_picture_that_ended_worse_the_best_is_kept(
         callback=keep(seen),
     )
     assert "ended higher than it began, its best one on the way is kept" in result.trouble
+    assert result.troubles == [result.trouble]
     assert torch.equal(result.image, best_of(seen))
 
 
@@ -336,6 +338,7 @@ def test_memory_that_runs_out_at_new_weights_leaves_the_last_picture(
 
     result = transfer(net, content, style, callback=turn)
     assert "stopped after step 3: there is not enough memory" in result.trouble
+    assert result.troubles == [result.trouble]
     assert torch.equal(result.image, seen[-1])
 
 
