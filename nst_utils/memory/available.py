@@ -15,11 +15,20 @@ _NO_LIMIT = 2**60
 def available(device: torch.device) -> int:
     """Bytes that can still be had on a device."""
     if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
+        reserved = torch.cuda.memory_reserved(device)
+        free, total = torch.cuda.mem_get_info(device)
+        left = int(_share_of(device) * total) - reserved
+        return max(0, min(free, left) + reserved - torch.cuda.memory_allocated(device))
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     return max(0, min([psutil.virtual_memory().available, *_of_process(), *_of_groups()]))
+
+
+def _share_of(device: torch.device) -> float:
+    """How much of a GPU this process may have, as ``torch.cuda.set_per_process_memory_fraction``
+    sets it; older versions of torch cannot be asked."""
+    asked = getattr(torch.cuda, "get_per_process_memory_fraction", None)
+    return 1.0 if asked is None else float(asked(device))
 
 
 def _of_process() -> Iterator[int]:

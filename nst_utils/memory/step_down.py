@@ -18,7 +18,7 @@ from nst_utils.objective.evaluation import Group
 from nst_utils.objective.rows import Row
 from nst_utils.objective.statistics import add_up
 from nst_utils.objective.table import Evaluation, Objective
-from nst_utils.support import checks
+from nst_utils.support import checks, recording
 from nst_utils.support.freeing import give_back
 from nst_utils.support.messages import say
 
@@ -45,6 +45,8 @@ class WithinMemory(Objective):
         super().__init__(net, rows, **settings)
 
     def evaluate(self, images: Tensor, rows: Sequence[int] | None = None) -> Evaluation:
+        if images.device != self.device and recording.is_going_on():
+            raise recording.NotRecordableError(f"the network runs on {self.device}")
         evaluate = partial(super().evaluate, images, rows)
         together = min(len(images), max(len(group.rows) for group in self._groups))
         return self._with_less(evaluate, together, max(images.shape[2:]))
@@ -60,8 +62,7 @@ class WithinMemory(Objective):
                 return work()
             except Exception as error:
                 # While a step is recorded, nothing can be given back; it goes on unrecorded.
-                recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
-                if recording or not checks.is_out_of_memory(error):
+                if recording.is_going_on() or not checks.is_out_of_memory(error):
                     raise
             give_back()
             say(f"memory ran out; from here on {self._step_down(pictures, side)}")

@@ -179,11 +179,11 @@ class Network(nn.Module):
         super()._apply(fn, recurse)
         device = self.mean.device
         if self._chosen_by_device and device != before:
-            dtype = DTYPES[fastest(device)]
             for name, buffer in list(self._steps.named_buffers()):
                 layer, _, own = name.rpartition(".")
-                exact = self._exact.get(name, buffer)
-                setattr(self._steps.get_submodule(layer), own, exact.to(device, dtype))
+                exact = self._exact.get(name, buffer).to(device, DTYPES[fastest(device)])
+                setattr(self._steps.get_submodule(layer), own, exact)
+            self._steps._apply(lambda x: x)  # they came in the order that suits where they were
         return self
 
     def _pool(self, x: Tensor) -> Tensor:

@@ -17,8 +17,15 @@ class Batch(NamedTuple):
     group: Group
     members: Members  # which of the group's rows
     places: Tensor | None  # (n,), of its pictures among those asked for; None for all in order
-    columns: Tensor | None  # (K,), of its terms in the table; None for all in order
+    columns: Tensor | None  # (K,), of the table, among its own; None for all in order
     weights: Weights
+
+
+class Batches(NamedTuple):
+    """All of an evaluation."""
+
+    parts: list[Batch]
+    order: Tensor | None  # (n,), where each picture asked for is among theirs; None for in order
 
 
 def batches(
@@ -28,7 +35,7 @@ def batches(
     *,
     at_once: int | None,
     device: torch.device,
-) -> list[Batch]:
+) -> Batches:
     """How pictures that stand for the rows ``asked`` are evaluated.
 
     Args:
@@ -37,7 +44,7 @@ def batches(
         at_once: the most that go together; ``None`` for all of a group.
         device: of the network.
     """
-    made = []
+    made, order = [], []
     in_table = list(range(weights.layers.shape[1]))
     for group in groups:
         places = [i for i, row in enumerate(asked) if row in group.rows]
@@ -45,22 +52,30 @@ def batches(
         for first in range(0, len(places), size):
             here = places[first : first + size]
             rows = [asked[i] for i in here]
+            order += here
             made.append(
                 Batch(
                     group,
                     _as_slice([group.rows.index(row) for row in rows]),
                     None if here == list(range(len(asked))) else _indices(here, device),
-                    None if group.numbers == in_table else _indices(group.numbers, device),
+                    None if group.numbers == in_table else _among(group.numbers, in_table, device),
                     _part(weights, rows, group.numbers, device),
                 )
             )
-    return made
+    in_order = order == list(range(len(asked)))
+    return Batches(made, None if in_order else _among(order, range(len(asked)), device))
 
 
 def _as_slice(numbers: list[int]) -> Members:
     """Numbers that follow each other as a slice, which needs no copy."""
     first, end = numbers[0], numbers[-1] + 1
     return slice(first, end) if numbers == list(range(first, end)) else numbers
+
+
+def _among(numbers: list[int], wanted: Sequence[int], device: torch.device) -> Tensor:
+    """Where each that is wanted is among the numbers; after the last, where it is not."""
+    places = {number: place for place, number in enumerate(numbers)}
+    return _indices([places.get(each, len(numbers)) for each in wanted], device)
 
 
 def _indices(numbers: list[int], device: torch.device) -> Tensor:

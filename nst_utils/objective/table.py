@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
-from nst_utils.objective.batches import Batch, batches
+from nst_utils.objective.batches import Batch, Batches, batches
 from nst_utils.objective.evaluation import (
     KINDS,
     Column,
@@ -135,36 +135,34 @@ class Objective:
                 "picture for each row"
             )
         together = self._all_batches() if rows is None else self._batches(asked)
-        if len(together) == 1 and together[0].places is None and together[0].columns is None:
-            return self._evaluate_batch(together[0], images)
-        loss = images.new_zeros(len(asked))
-        gradient = torch.zeros_like(images)
-        terms = images.new_full((len(asked), len(self.columns)), torch.nan)
-        for batch in together:
-            places, columns = batch.places, batch.columns
-            here = slice(None) if places is None else places
-            found = self._evaluate_batch(batch, images[here])
-            loss[here], gradient[here] = found.loss, found.gradient
-            if columns is None:
-                terms[here] = found.terms
-            else:
-                terms[here if places is None else places[:, None], columns] = found.terms
-        return Evaluation(loss, gradient, terms)
+        found = [self._evaluate_batch(batch, images) for batch in together.parts]
+        parts = found[0] if len(found) == 1 else (torch.cat(x) for x in zip(*found, strict=True))
+        # Read from places by number, not written to them, which a GPU does by chance.
+        order = together.order
+        return Evaluation(*(x if order is None else x[order.to(x.device)] for x in parts))
 
     def _evaluate_batch(self, batch: Batch, images: Tensor) -> Evaluation:
         x = images.to(self.device)  # where the pictures are, unless the work moved
-        found = batch.group.evaluate(self.net, x, batch.members, batch.weights, self.tile)
+        x = x if batch.places is None else x[batch.places]
+        loss, gradient, terms = batch.group.evaluate(
+            self.net, x, batch.members, batch.weights, self.tile
+        )
+        if batch.columns is not None:  # NaN for those that these pictures do not have
+            missing = terms.new_full((len(terms), 1), torch.nan)
+            terms = torch.cat([terms, missing], dim=1)[:, batch.columns]
         # In memory as the pictures are: sums over them depend on that in their last digits.
-        return Evaluation(*(each.to(images.device).contiguous() for each in found))
+        return Evaluation(
+            *(each.to(images.device).contiguous() for each in (loss, gradient, terms))
+        )
 
-    def _all_batches(self) -> list[Batch]:
+    def _all_batches(self) -> Batches:
         """Those of all rows, whose indices and weights are brought to the device only once."""
         how = (self.at_once, self.device)
         if self._prepared is None or self._prepared[0] != how:
             self._prepared = how, self._batches(list(range(len(self))))
         return self._prepared[1]
 
-    def _batches(self, asked: list[int]) -> list[Batch]:
+    def _batches(self, asked: list[int]) -> Batches:
         how: dict[str, Any] = {"at_once": self.at_once, "device": self.device}
         return batches(self._groups, asked, self._scaled, **how)
 
@@ -193,7 +191,7 @@ class Objective:
             table([[_weight(row, kind) for kind in self._kinds] for row in self._rows]),
         )
         self._scaled = _scaled(self._weights, self._kinds)
-        self._prepared: tuple[Any, list[Batch]] | None = None
+        self._prepared: tuple[Any, Batches] | None = None
 
     @neutral()
     def _take_targets(self) -> list[Group]:

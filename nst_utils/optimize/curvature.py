@@ -108,7 +108,9 @@ class Curvature:
         """H0 q, (B, n); with ``scaling`` (B,), the usual multiple of the identity, until enough
         pairs were seen."""
         usual = q * scaling[:, None]
-        if self._learned < _PAIRS_NEEDED:
+        # It saves a CPU some work. Elsewhere a step does the same from the first one on, so that it
+        # can be recorded early: which rows are ready is for the device alone to know.
+        if q.device.type == "cpu" and self._learned < _PAIRS_NEEDED:
             return usual
         ready = self._pairs >= _PAIRS_NEEDED
         places = self._places()

@@ -108,20 +108,30 @@ class Pairs:
         ``good``, (B,)."""
         one = good[:, None]
         # What may not be finite must not come into the memory, not even times 0.
+        here = self._places == self._next[:, None]  # (B, m), the place to be filled
         for kept, new in ((self._s, s), (self._y, y)):
-            before = kept[self._rows, self._next]
-            kept[self._rows, self._next] = torch.where(one, new, before)
+            self._put(kept, new, one, here)
         with_newest = _inner_products(self._s, y)[:, :, 0]
         # Of the pair itself as whoever called it good has computed it: it must be above 0.
         itself = torch.linalg.vecdot(s, y)
-        with_newest = with_newest.scatter(1, self._next[:, None], itself[:, None])
-        before = self._inner[self._rows, :, self._next]
-        self._inner[self._rows, :, self._next] = torch.where(one, with_newest, before)
+        with_newest = torch.where(here, itself[:, None], with_newest)
+        column = (here & one)[:, None]
+        self._inner.copy_(torch.where(column, with_newest[:, :, None], self._inner))
         scaling = itself / torch.linalg.vecdot(y, y)
         self.scaling.copy_(torch.where(good, scaling, self.scaling))
         m = len(self._places)
         self._next.copy_(torch.where(good, (self._next + 1) % m, self._next))
         self._known.copy_(torch.where(good, (self._known + 1).clamp(max=m), self._known))
+
+    def _put(self, kept: Tensor, new: Tensor, good: Tensor, here: Tensor) -> None:
+        """Into the place of each row that is to be filled, (B, n) into (B, m, n)."""
+        if kept.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+            # A GPU then writes to places given by numbers in a way that some versions of torch
+            # cannot record. This reads and writes all pairs once more.
+            kept.copy_(torch.where((here & good)[:, :, None], new[:, None], kept))
+            return
+        before = kept[self._rows, self._next]
+        kept[self._rows, self._next] = torch.where(good, new, before)
 
     def begin_anew(self, number: int) -> None:
         """Know nothing any more but the scaling, and from now on keep so many pairs."""

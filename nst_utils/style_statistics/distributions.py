@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def sorted_responses(F: Tensor) -> Tensor:
     Returns:
         (B, N, M).
     """
-    return F.flatten(2).sort(2).values
+    return _Sorted.apply(F.flatten(2))
 
 
 def sorted_projections(F: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ def sorted_projections(F: Tensor) -> Tensor:
     Returns:
         (B, N, M).
     """
-    return (_axes(F.shape[1], F.dtype, F.device) @ F.flatten(2)).sort(2).values
+    return _Sorted.apply(_axes(F.shape[1], F.dtype, F.device) @ F.flatten(2))
 
 
 def sorted_loss(S: Tensor, A: Tensor) -> Tensor:
@@ -71,6 +72,26 @@ def alike(values: Sequence[Tensor]) -> list[Tensor]:
         return list(values)
     longest = max(each.shape[2] for each in values)
     return [at_length(each, longest) for each in values]
+
+
+class _Sorted(torch.autograd.Function):
+    """Sorted along the last of three dimensions, with torch's own gradient; but where the same bits
+    are asked for, a GPU writes to places given by number in a way that some versions of torch
+    cannot record. Then each place is asked for what belongs to it, which takes a second sort."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        in_order, places = values.sort(2)
+        ctx.save_for_backward(places)
+        return in_order
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (places,) = ctx.saved_tensors
+        if gradient.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
+            return gradient.gather(2, places.argsort(2))
+        return torch.empty_like(gradient).scatter_(2, places, gradient)
 
 
 @lru_cache(maxsize=8)

@@ -193,6 +193,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     words = (
         "allocate memory|out of memory|bad_alloc|could not (create|execute) a primitive$"
         r"|CU[A-Z]+_(\w+_)?ALLOC(ATION)?_FAILED"  # cuBLAS, cuDNN, cuFFT, cuSOLVER
+        # What they say where there is too little for them to begin with.
+        "|CU[A-Z]+_STATUS_NOT_INITIALIZED|CUFFT_INTERNAL_ERROR"
         "|was unable to find an engine"  # cuDNN, whose plans all had too little
     )
     of_torch = isinstance(error, RuntimeError) and re.search(words, str(error))

@@ -53,6 +53,24 @@ def test_there_is_some_memory_here() -> None:
     assert 10**8 < free < 10**14
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"), [(None, 25), (1.0, 25), (0.5, 25), (0.3, 15), (0.1, 0)]
+)
+def test_of_a_gpu_what_the_process_may_have(
+    share: float | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100 bytes 20 are free, 20 reserved by torch, 15 of these in use, the rest others'."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (20, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 20)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 15)
+    asked = "get_per_process_memory_fraction"
+    if share is None:
+        monkeypatch.delattr(torch.cuda, asked, raising=False)
+    else:
+        monkeypatch.setattr(torch.cuda, asked, lambda _: share, raising=False)
+    assert available.available(torch.device("cuda", 0)) == expected
+
+
 def test_of_a_machine_what_it_calls_available(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=20 * 1024))
     assert available.available(CPU) == 20 * 1024

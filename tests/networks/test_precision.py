@@ -75,6 +75,29 @@ def test_tf32_is_told_where_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @on_pretended
+def test_kernels_that_are_chosen_for_a_device_lie_in_memory_as_it_likes(
+    thin_net: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Apple's GPUs, which get them filter by filter; here they lie the other way."""
+    for module in (network, convolutions):
+        monkeypatch.setattr(module, "layout", of_pretended)
+    monkeypatch.setattr(network, "fastest", lambda _: "float32")
+    net = copy.deepcopy(thin_net)
+    net._chosen_by_device = True
+    kernel = "conv2_1.kernel"
+    assert not dict(net._steps.named_buffers())[kernel].is_contiguous()
+    with pretended():
+        there = on_device(net, torch.device(NAME, 0))
+        assert all(x.is_contiguous() for x in there._steps.buffers())
+        back = dict(on_device(there, torch.device("cpu"))._steps.named_buffers())[kernel]
+    assert back.is_contiguous(memory_format=torch.channels_last)
+
+
+def of_pretended(device: torch.device) -> torch.memory_format:
+    return torch.contiguous_format if device.type == NAME else torch.channels_last
+
+
+@on_pretended
 def test_auto_is_chosen_for_where_the_network_is_and_loses_nothing_on_the_way(
     thin_net: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

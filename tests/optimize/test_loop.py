@@ -180,7 +180,7 @@ def test_the_gpu_agrees_with_the_cpu(content: Tensor, style: Tensor) -> None:
 def test_a_recorded_step_on_the_gpu_is_the_step(
     reweighed: bool, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thirty steps, of which eighteen are replayed, against one operation at a time."""
+    """Some steps, of which all but the first are replayed, against one operation at a time."""
 
     def turn(step: nst.Step) -> nst.Weighting | None:
         return nst.Weighting(content_weight=1.0) if reweighed and step.number == 20 else None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from pretended import NAME, UNRECORDED, can_be_had, pretended
 from torch import Tensor
 
+import nst_utils as nst
+from nst_utils.optimize import pairs as pairs_module
 from nst_utils.optimize.pairs import Pairs
 
 SIZE = 40
@@ -57,6 +60,55 @@ def test_the_compact_form_is_the_two_loops(steps: int) -> None:
         expected = two_loops(kept[row], gradient[row], lambda q: q * weights)
         assert (found[row] - expected).norm() <= 1e-10 * expected.norm()
         assert bool(pairs.any[row]) == bool(kept[row])
+
+
+def by_number(self: Pairs, s: Tensor, y: Tensor, good: Tensor) -> None:
+    """How pairs are remembered where every place may be written to by its number."""
+    one = good[:, None]
+    for kept, new in ((self._s, s), (self._y, y)):
+        before = kept[self._rows, self._next]
+        kept[self._rows, self._next] = torch.where(one, new, before)
+    with_newest = pairs_module._inner_products(self._s, y)[:, :, 0]
+    itself = torch.linalg.vecdot(s, y)
+    with_newest = with_newest.scatter(1, self._next[:, None], itself[:, None])
+    before = self._inner[self._rows, :, self._next]
+    self._inner[self._rows, :, self._next] = torch.where(one, with_newest, before)
+    self.scaling.copy_(torch.where(good, itself / torch.linalg.vecdot(y, y), self.scaling))
+    self._next.copy_(torch.where(good, (self._next + 1) % len(self), self._next))
+    self._known.copy_(torch.where(good, (self._known + 1).clamp(max=len(self)), self._known))
+
+
+def remembered(
+    pairs: Pairs, remember: Callable[..., None], device: str = "cpu"
+) -> Iterator[Tensor]:
+    """What is known after each of some pairs, of which one row skips some."""
+    generator = torch.Generator().manual_seed(0)
+    for step in range(9):
+        good = torch.tensor([True, step % 3 != 1, step > 4])
+        s, y = (torch.randn(3, SIZE, generator=generator) for _ in range(2))
+        s[~good], y[~good] = torch.nan, torch.inf
+        remember(pairs, *(x.to(device) for x in (s, y, good)))
+        yield from (x.cpu().clone() for x in pairs.state().values())
+
+
+def test_no_bit_depends_on_how_places_are_written_to() -> None:
+    found = remembered(Pairs(3, SIZE, 4, torch.zeros(1)), Pairs.remember)
+    expected = remembered(Pairs(3, SIZE, 4, torch.zeros(1)), by_number)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.skipif(not can_be_had(), reason="this torch has no devices in Python")
+def test_where_the_same_bits_are_asked_for_nothing_is_written_by_number() -> None:
+    expected = list(remembered(Pairs(3, SIZE, 4, torch.zeros(1)), Pairs.remember))
+    with pretended() as device:
+        pairs = Pairs(3, SIZE, 4, torch.zeros(1).to(NAME))
+        device.operations.clear()
+        with nst.deterministic():
+            found = list(remembered(pairs, Pairs.remember, NAME))
+        assert not [name for name in device.operations if UNRECORDED.match(name)]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_in_float32_it_is_as_exact_as_the_two_loops() -> None:

@@ -14,13 +14,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import nst_utils as nst
+from nst_utils.memory.step_down import WithinMemory
 from nst_utils.networks.network import Network, between_layers
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Evaluation, Objective
-from nst_utils.optimize import curvature
 from nst_utils.optimize import recorded as recorded_module
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.recorded import BEFORE, Recorded, fastest_convolutions
+from nst_utils.support import recording
 
 
 class Graph:
@@ -63,28 +64,121 @@ def test_after_some_calls_work_is_recorded_and_then_replayed(cuda: list[Graph]) 
     for _ in range(20):
         recorded(lambda: calls.append(1))
     assert recorded.replayed
+    assert recorded.told == "replayed"
     assert len(cuda) == 1
-    # Twelve times by itself, once to be recorded.
-    assert (len(calls), cuda[0].replays) == (13, 8)
+    # Some times by itself, once to be recorded.
+    assert (len(calls), cuda[0].replays) == (BEFORE + 1, 20 - BEFORE)
+
+
+def failing(calls: list[str], error: BaseException) -> Callable[[], None]:
+    """Work that fails once, while it is recorded."""
+
+    def work() -> None:
+        if len(calls) == BEFORE and "tried" not in calls:
+            calls.append("tried")
+            raise error
+        calls.append("done")
+
+    return work
 
 
 def test_what_cannot_be_recorded_goes_on_as_before(cuda: list[Graph]) -> None:
-    recorded, calls = Recorded(torch.device("cuda")), []
-
-    def work() -> None:
-        if len(calls) == 12 and cuda and "tried" not in calls:
-            calls.append("tried")
-            raise RuntimeError("operation not permitted when stream is capturing")
-        calls.append("done")
-
+    calls: list[str] = []
+    recorded = Recorded(torch.device("cuda"))
+    work = failing(calls, RuntimeError("operation not permitted when stream is capturing"))
     for _ in range(20):
         recorded(work)
     assert not recorded.replayed
+    assert recorded.told == "not recorded: operation not permitted when stream is capturing"
     assert calls.count("done") == 20
     another = Recorded(torch.device("cuda"))  # and nothing is recorded after that
+    assert another.told == "not recorded yet"
     for _ in range(20):
         another(lambda: None)
     assert len(cuda) == 1
+    assert another.told == recorded.told
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "CUDA out of memory. Tried to"),
+        (MemoryError(), "MemoryError"),
+        (recording.NotRecordableError("the network runs on cpu"), "the network runs on cpu"),
+    ],
+)
+def test_what_only_this_run_lacks_is_tried_again_in_the_next(
+    error: BaseException, why: str, cuda: list[Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(recorded_module, "give_back", lambda: calls.append("given back"))
+    recorded, another = Recorded(torch.device("cuda")), Recorded(torch.device("cuda"))
+    work = failing(calls, error)
+    for _ in range(20):
+        recorded(work)
+    assert recorded.told == f"not recorded: {why}"
+    # The same work again, one operation at a time, with what the recording had taken.
+    assert calls[BEFORE : BEFORE + 3] == ["tried", "given back", "done"]
+    assert calls.count("given back") == 1
+    for _ in range(20):
+        another(lambda: None)
+    assert another.told == "replayed"
+
+
+def test_the_reason_is_what_came_first(cuda: list[Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something failed, the end of the recording fails as well."""
+
+    class Broken(contextlib.AbstractContextManager[None]):
+        def __exit__(self, *_: object) -> None:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: Broken())
+    recorded = Recorded(torch.device("cuda"))
+    work = failing(calls := [], torch.OutOfMemoryError("CUDA out of memory."))
+    for _ in range(20):
+        recorded(work)
+    assert calls.count("done") == 20
+    assert recorded.told == "not recorded: CUDA out of memory."
+    assert not recorded_module._impossible
+
+
+def test_a_step_that_is_recorded_is_not_tried_with_less(
+    cuda: list[Graph], thin_net: Network, content: torch.Tensor, style: torch.Tensor
+) -> None:
+    """Memory that only the recording lacks makes no step slower: the ladder is left alone."""
+    objective = WithinMemory(
+        thin_net, [Row(content, style, {"conv2_1": 1.0}, {"conv1_1": 1.0}, 1, 1)] * 2
+    )
+    objective.at_once = None
+    images, evaluate, fails = content.repeat(2, 1, 1, 1), Objective.evaluate, [True]
+
+    def work() -> None:
+        objective.evaluate(images)
+
+    def lacking(self: Objective, *given: Any) -> Evaluation:
+        if recording.is_going_on() and fails:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return evaluate(self, *given)
+
+    recorded = Recorded(torch.device("cuda"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            recording, "is_going_on", lambda: torch.cuda.current_stream() != "the caller's"
+        )
+        patch.setattr(Objective, "evaluate", lacking)
+        for _ in range(BEFORE + 1):
+            recorded(work)
+        assert (objective.at_once, objective.tile) == (None, None)
+        assert "out of memory" in recorded.told
+        fails.clear()
+        # The work has moved, and what is recorded would have to wait for it.
+        patch.setattr(Objective, "device", torch.device("meta"))
+        moved = Recorded(torch.device("cuda"))
+        moved._left = 0
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            moved(work)
+        assert moved.told == "not recorded: the network runs on meta"
+    assert not recorded_module._impossible
 
 
 def test_an_interrupt_while_recording_is_not_swallowed(cuda: list[Graph]) -> None:
@@ -92,7 +186,7 @@ def test_an_interrupt_while_recording_is_not_swallowed(cuda: list[Graph]) -> Non
         raise KeyboardInterrupt
 
     recorded = Recorded(torch.device("cuda"))
-    for _ in range(12):
+    for _ in range(BEFORE):
         recorded(lambda: None)
     with pytest.raises(KeyboardInterrupt):
         recorded(interrupted)
@@ -100,7 +194,7 @@ def test_an_interrupt_while_recording_is_not_swallowed(cuda: list[Graph]) -> Non
 
 def test_a_pause_holds_a_replayed_step(cuda: list[Graph]) -> None:
     recorded, pulses = Recorded(torch.device("cuda")), []
-    for _ in range(13):
+    for _ in range(BEFORE + 1):
         recorded(lambda: None)
     token = between_layers.set(lambda: pulses.append(1))
     try:
@@ -116,6 +210,7 @@ def test_elsewhere_nothing_is_recorded(cuda: list[Graph]) -> None:
     for _ in range(20):
         recorded(lambda: calls.append(1))
     assert (len(calls), cuda) == (20, [])
+    assert recorded.told == "not recorded: that is for CUDA, not cpu"
 
 
 def test_cudnn_chooses_only_as_long_as_a_run_lasts() -> None:
@@ -125,11 +220,6 @@ def test_cudnn_chooses_only_as_long_as_a_run_lasts() -> None:
     assert torch.backends.cudnn.benchmark == before
     with fastest_convolutions(torch.device("cpu")):
         assert torch.backends.cudnn.benchmark == before
-
-
-def test_all_that_a_step_will_do_is_done_before_it_is_recorded() -> None:
-    """The curvature is not used before so many pairs were seen, which is decided by counting."""
-    assert curvature._PAIRS_NEEDED < BEFORE
 
 
 class Written(TorchDispatchMode):
@@ -181,7 +271,7 @@ def test_a_step_that_is_replayed_is_the_step(
     evaluate = objective.evaluate if kind == "transfer" else uneven
     noise = [nst.noise_image(*content.shape[2:], seed=seed, std=0.1) for seed in range(3)]
     one, other = (LBFGS(evaluate, torch.cat(noise), curvature=curved) for _ in range(2))
-    for _ in range(BEFORE):
+    for _ in range(12):  # on a CPU the curvature is used from the eleventh on
         one.step()
         other.step()
     before = {name: value.clone() for name, value in one.state().items()}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pretended import NAME, UNRECORDED, can_be_had, pretended
 from torch import Tensor
 
+import nst_utils as nst
 from nst_utils.style_statistics.distributions import (
     alike,
     at_length,
@@ -80,3 +82,20 @@ def test_gradients_are_slopes(measure) -> None:  # type: ignore[no-untyped-def]
     generator = torch.Generator().manual_seed(0)
     F = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda F: sorted_loss(measure(F), target), F)
+
+
+@pytest.mark.skipif(not can_be_had(), reason="this torch has no devices in Python")
+def test_the_gradient_is_torchs_and_can_be_recorded_where_the_same_bits_are_asked_for() -> None:
+    F = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(2, 3, 20, generator=torch.Generator().manual_seed(1))
+    x = F.clone().requires_grad_(True)
+    (expected,) = torch.autograd.grad((x.flatten(2).sort(2).values * weights).sum(), x)
+    (found,) = torch.autograd.grad((sorted_responses(x) * weights).sum(), x)
+    assert torch.equal(found, expected)
+    with pretended() as device, nst.deterministic():
+        there = F.to(NAME).requires_grad_(True)
+        loss = (sorted_responses(there) * weights.to(NAME)).sum()
+        device.operations.clear()
+        (found,) = torch.autograd.grad(loss, there)
+        assert not [name for name in device.operations if UNRECORDED.match(name)]
+        assert torch.equal(found.cpu(), expected)

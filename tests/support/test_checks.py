@@ -174,3 +174,38 @@ def test_a_gpu_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(ValueError, match=r"device 'cuda:2' is not there.*cuda:0 to cuda:1"):
         checks.device("cuda:2")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "cuFFT error: CUFFT_INTERNAL_ERROR",
+        "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
+    ],
+)
+def test_every_way_of_saying_that_memory_ran_out_is_known(message: str) -> None:
+    for kind in (RuntimeError, getattr(torch, "AcceleratorError", RuntimeError)):
+        assert checks.is_out_of_memory(kind(message))
+        assert "not enough memory" in (checks.explain(kind(message)) or "")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`",
+        "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED",
+        "cuFFT error: CUFFT_INVALID_SIZE",
+        "CUDA error: an illegal memory access was encountered",
+        "operation not permitted when stream is capturing",
+    ],
+)
+def test_other_faults_of_a_gpu_are_not_taken_for_it(message: str) -> None:
+    assert not checks.is_out_of_memory(RuntimeError(message))
