@@ -103,7 +103,7 @@ def work(pipe: Any, given: Given, first: int, end: int) -> None:
     torch.set_num_threads(1)
     begun = peak()
     objective = objective_of(given)
-    net, (batch,) = objective.net, objective._all_batches()
+    net, (batch,) = objective.net, objective._all_batches().parts
     size = objective.rows[0].pictures[0].shape[2:]
     parts = cut(objective, size, given.tile)[first:end]
     rows = rows_seen(parts)
@@ -174,7 +174,7 @@ class Workers:
             singly: each tile's part is sent by itself, to be added up here in the same order as in
                 one process; else each worker adds up its own.
         """
-        (batch,), self.sent, self.came = objective._all_batches(), 0, 0
+        (batch,), self.sent, self.came = objective._all_batches().parts, 0, 0
         self.tell([(x[:, :, rows].numpy(), singly) for rows in self.rows])
         each = [
             [torch.from_numpy(a.copy()) for a in of_tile]
