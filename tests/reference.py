@@ -50,8 +50,7 @@ class ReferenceNetwork:
         for layer, kernel in self.kernels.items():
             if layer[4] != block:
                 block = layer[4]
-                pool = fn.avg_pool2d if self.pooling == "avg" else fn.max_pool2d
-                x = pool(x, 2, ceil_mode=self.padding == "nearest")
+                x = fn.avg_pool2d(x, 2) if self.pooling == "avg" else fn.max_pool2d(x, 2)
             # The plain network goes on undivided: ReLU and pooling commute with the scale.
             edge = layer == "conv1_1" and self.padding == "nearest"
             x = fn.pad(x, (1, 1, 1, 1), mode="replicate" if edge else "constant")
