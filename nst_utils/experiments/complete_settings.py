@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,8 @@ class Preset:
         """
         from nst_utils.networks.builders import NETWORKS
 
-        _check_known(overrides, ("network", *OF_NETWORK))
+        for setting in overrides:
+            checks.one_of("setting", setting, ("network", *OF_NETWORK))
         name = checks.one_of("network", overrides.get("network", self.network), tuple(NETWORKS))
         return NETWORKS[name](**self.network_settings(**overrides))
 
@@ -132,7 +133,9 @@ class Preset:
 
         of_network = {x: overrides.pop(x) for x in ("network", *OF_NETWORK) if x in overrides}
         known = [*inspect.signature(transfer).parameters][2:]
-        _check_known(overrides, known if net is not None else [*known, "network", *OF_NETWORK])
+        known += [] if net is not None else ["network", *OF_NETWORK]
+        for setting in overrides:
+            checks.one_of("setting", setting, known)
         if of_network and net is not None:
             raise ValueError(
                 f"{next(iter(of_network))} is of no use beside net; leave one of them out"
@@ -147,13 +150,6 @@ class Preset:
         part = min(1.0, steps / self.steps)
         first = {share: round(here * part) for share, here in whole.items()}
         return first if min(first.values()) and sum(first.values()) < steps else None
-
-
-def _check_known(given: Iterable[str], known: Sequence[str]) -> None:
-    """Raise ``ValueError`` for the name of a setting that nothing reads."""
-    for name in given:
-        if name not in known:
-            raise ValueError(checks.unknown("setting", name, known))
 
 
 def side_by_side(presets: Mapping[str, Preset]) -> str:

@@ -105,8 +105,7 @@ def make_job(name: str, given: Mapping[str, Any], network: str | None = None) ->
         ValueError, FileNotFoundError: what cannot be used.
     """
     for setting in given:
-        if setting not in SETTINGS:
-            raise ValueError(checks.unknown("setting", setting, SETTINGS))
+        checks.one_of("setting", setting, SETTINGS)
     rest = {setting: value for setting, value in given.items() if value is not None}
     theirs = preset(rest.pop("preset", "paper"))
     paintings = rest.pop("style")
