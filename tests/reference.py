@@ -50,7 +50,8 @@ class ReferenceNetwork:
         for layer, kernel in self.kernels.items():
             if layer[4] != block:
                 block = layer[4]
-                x = fn.avg_pool2d(x, 2) if self.pooling == "avg" else fn.max_pool2d(x, 2)
+                pool = fn.avg_pool2d if self.pooling == "avg" else fn.max_pool2d
+                x = pool(x, 2, ceil_mode=self.padding == "nearest")
             # The plain network goes on undivided: ReLU and pooling commute with the scale.
             edge = layer == "conv1_1" and self.padding == "nearest"
             x = fn.pad(x, (1, 1, 1, 1), mode="replicate" if edge else "constant")

@@ -17,7 +17,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 # Whose mean activations become 1: those of the network as it was trained, with max pooling, as the
 # authors did before they replaced the pooling; those with the pooling that it has; nobody's.
 NORMALIZATIONS = ("authors", "pooling", "none")
-# What the first convolution sees beyond the picture's edge.
+# What the first convolution sees beyond the picture's edge; with "nearest", poolings round up, too.
 PADDINGS = ("nearest", "zeros")
 
 
@@ -36,6 +36,8 @@ class Architecture:
         strides: layer -> how many pixels lie between two of its positions.
         pool_side: of the windows of its poolings, which lie two positions apart.
         border: pixels of each side that its first convolution leaves out, if it has no padding.
+        rounds_up: whether a last odd row or column is a pooling's window of its own. Else, where
+            windows do not overlap, it is left out.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Architecture:
     strides: dict[str, int]
     pool_side: int = 2
     border: int = 0
+    rounds_up: bool = False
     normalizations: dict[str, str] = field(default_factory=dict)
 
     def filters(self, layer: str) -> int:
@@ -56,7 +59,9 @@ class Architecture:
 
     def size(self, layer: str, picture: Sequence[int]) -> tuple[int, int]:
         """(H_l, W_l) of a layer's responses to a picture of (height, width)."""
-        height, width = ((side - self.border) // self.strides[layer] for side in picture)
+        stride = self.strides[layer]
+        more = stride - 1 if self.rounds_up else -self.border
+        height, width = ((side + more) // stride for side in picture)
         return height, width
 
     @property

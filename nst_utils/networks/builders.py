@@ -49,8 +49,10 @@ def vgg19(
             weights come with them; for others they are measured on the bundled pictures, which
             takes some seconds.
         padding: what the first convolution sees beyond the picture's edge: ``"nearest"``, the edge
-            again, or ``"zeros"``, as the network was trained, which leaves a rim. By default the
-            former where it is normalized, for the paper, and the latter where it is as trained.
+            again, or ``"zeros"``, as the network was trained, which leaves a rim. With the former
+            poolings round up, as the authors' do: a last odd row or column is a window of its own.
+            With the latter they leave it out, as PyTorch does. By default the former where it is
+            normalized, for the paper, and the latter where it is as trained.
         precision: of the convolutions; Gram matrices, losses and the picture stay float32.
             ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
             ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (see

@@ -151,22 +151,32 @@ class _AveragePool(torch.autograd.Function):
     """Keeps nothing but the size."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.size = x.shape[2:]
-        return fn.avg_pool2d(x, 2)
+    def forward(ctx: Any, x: Tensor, rounds_up: bool) -> Tensor:
+        ctx.size, ctx.rounds_up = x.shape[2:], rounds_up
+        return fn.avg_pool2d(x, 2, ceil_mode=rounds_up)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         height, width = ctx.size
         spread = fn.interpolate(gradient / 4, scale_factor=2, mode="nearest")
-        # The pooling leaves out a last odd row or column.
-        return fn.pad(spread, (0, width % 2, 0, height % 2)) if width % 2 or height % 2 else spread
+        if not (height % 2 or width % 2):
+            return spread, None
+        if not ctx.rounds_up:  # the last odd row or column had no part in it
+            return fn.pad(spread, (0, width % 2, 0, height % 2)), None
+        spread = fn.pad(spread, (0, -(width % 2), 0, -(height % 2)))
+        # It was averaged over half as many.
+        spread[:, :, height - height % 2 :] *= 2
+        spread[:, :, :, width - width % 2 :] *= 2
+        return spread, None
 
 
-def average_pool(x: Tensor) -> Tensor:
-    """The mean of each 2x2 positions, (B, N, H, W) -> (B, N, H // 2, W // 2)."""
-    return _AveragePool.apply(x)
+def average_pool(x: Tensor, rounds_up: bool = False) -> Tensor:
+    """The mean of each 2x2 positions, (B, N, H, W) -> (B, N, H / 2, W / 2).
+
+    A last odd row or column is left out, or with ``rounds_up`` averaged by itself.
+    """
+    return _AveragePool.apply(x, rounds_up)
 
 
 def transformed_bytes(filters: int, before: int, positions: int) -> int:

@@ -8,9 +8,9 @@ with batch normalization, SqueezeNet.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +42,7 @@ class Network(nn.Module):
         precision: what the convolutions compute in (see
             :func:`nst_utils.networks.builders.vgg19`); responses are float32. ``"auto"`` is chosen
             for the device, and again where the network is moved.
-        padding: what the first convolution sees beyond the picture: ``"nearest"``, its edge again,
-            or ``"zeros"`` as it was trained. Deeper ones, and those without a border, see zeros.
+        padding: ``"nearest"`` or ``"zeros"`` beyond the picture's edge (see there).
         means_of: the pooling with which the mean activations were measured, for the description.
 
     Attributes:
@@ -66,16 +65,19 @@ class Network(nn.Module):
         super().__init__()
         checks.one_of("precision", precision, PRECISIONS)
         self._chosen_by_device = precision == "auto"
-        self.architecture = weights.architecture
         self.layers = weights.architecture.layers
         self.pooling = checks.one_of("pooling", pooling, POOLINGS)
         self.padding = checks.one_of("padding", padding, PADDINGS)
+        # Paper: not said; the authors' code rounds up, PyTorch's down. Here: up, but for a network
+        # as PyTorch has it, because else deep layers miss the last rows of most pictures.
+        rounds_up = padding == "nearest"
+        self.architecture = dataclasses.replace(weights.architecture, rounds_up=rounds_up)
         self.normalized = mean_activations is not None
         normalized = "normalized" if self.normalized else "not normalized"
         with_means = f" with the means of {means_of} pooling" if means_of else ""
         self._about = (
             f"{weights.description}; {pooling} pooling; {normalized}{with_means}; "
-            f"{padding} around the picture"
+            f"{padding} around the picture{', poolings round up' if rounds_up else ''}"
         )
         kernels, biases = weights.kernels, weights.biases
         first = kernels[next(iter(kernels))]
@@ -89,16 +91,14 @@ class Network(nn.Module):
             exact = self._make_steps(kernels, biases, torch.float32)
             self._exact = _Shared(exact.named_buffers())
         self._steps = steps
-        prep = weights.preprocessing
-        like: dict[str, Any] = {"dtype": torch.float32, "device": first.device}
+        prep, like = weights.preprocessing, {"dtype": torch.float32, "device": first.device}
         self._scale = prep.scale
         self.register_buffer("mean", torch.tensor(prep.mean, **like).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(prep.std, **like).view(1, 3, 1, 1))
 
     @property
     def description(self) -> str:
-        """One line on where the numbers come from, what was done to them, and what they are on the
-        device where they are now."""
+        """One line on where the numbers come from, what was done to them, and what they are now."""
         return f"{self._about}; {told(self._dtype, self.mean.device)}"
 
     @property
@@ -113,7 +113,7 @@ class Network(nn.Module):
             layers: names such as ``"conv4_2"``; nothing deeper than the deepest is computed.
 
         Returns:
-            layer name -> (B, N_l, H_l, W_l) in the order asked for. In VGG, H_l = H // stride(l).
+            layer name -> (B, N_l, H_l, W_l) in the order asked for. In VGG, H_l = H / stride(l).
 
         Raises:
             ValueError: an unknown layer, or a picture too small for the deepest one.
@@ -189,9 +189,9 @@ class Network(nn.Module):
     def _pool(self, x: Tensor) -> Tensor:
         side, overlapping = self.architecture.pool_side, self.architecture.overlapping_pooling
         if self.pooling == "avg" and not overlapping:
-            return average_pool(x)
+            return average_pool(x, self.architecture.rounds_up)
         pool = fn.avg_pool2d if self.pooling == "avg" else fn.max_pool2d
-        return pool(x, side, 2, ceil_mode=overlapping)
+        return pool(x, side, 2, ceil_mode=overlapping or self.architecture.rounds_up)
 
     def _check_size(self, images: Tensor, deepest: str) -> None:
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():

@@ -48,19 +48,24 @@ class Tile(NamedTuple):
 
         ``stride`` is the layer's, in pixels.
         """
-        (top, bottom), (left, right) = (
-            (own.first // stride, own.end // stride) for own in self.own
+        rows, columns = (
+            slice(own.first // stride, None if own.end == end else own.end // stride)
+            for own, end in zip(self.own, self.size, strict=True)
         )
-        return values[:, :, top:bottom, left:right]
+        return values[:, :, rows, columns]
 
     def of_seen(self, response: Tensor, stride: int) -> Tensor:
         """The tile's own part of a layer's response to :meth:`pixels`."""
         if self.own == self.seen:
             return response
-        (top, bottom), (left, right) = (
-            ((own.first - seen.first) // stride, seen.end // stride - own.end // stride)
-            for own, seen in zip(self.own, self.seen, strict=True)
-        )
+        cropped = []
+        for own, seen, end, there in zip(
+            self.own, self.seen, self.size, response.shape[2:], strict=True
+        ):
+            before = (own.first - seen.first) // stride
+            kept = there - before if own.end == end else (own.end - own.first) // stride
+            cropped.append((before, there - before - kept))
+        (top, bottom), (left, right) = cropped
         # Not sliced: on the way back each slice would make a copy of the response.
         own = fn.pad(response, (-left, -right, -top, -bottom))
         # In memory as the network's responses are: what follows is made for that.

@@ -104,10 +104,12 @@ def test_of_few_positions_the_definition_is_quicker() -> None:
 
 
 @pytest.mark.parametrize("size", [(8, 6), (7, 6), (8, 5), (3, 3), (2, 2)])
-def test_average_pooling_and_its_gradient(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("rounds_up", [False, True])
+def test_average_pooling_and_its_gradient(size: tuple[int, int], rounds_up: bool) -> None:
     x = random(2, 3, *size).double().requires_grad_(True)
-    torch.testing.assert_close(average_pool(x), fn.avg_pool2d(x, 2))
-    assert torch.autograd.gradcheck(average_pool, (x,))
+    expected = fn.avg_pool2d(x, 2, ceil_mode=rounds_up)
+    torch.testing.assert_close(average_pool(x, rounds_up), expected)
+    assert torch.autograd.gradcheck(lambda z: average_pool(z, rounds_up), (x,))
 
 
 def test_only_a_byte_for_each_value_is_kept_for_the_gradient(net: Network) -> None:

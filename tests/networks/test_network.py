@@ -36,7 +36,9 @@ def test_responses_have_the_shape_of_their_block(net: Network, content: Tensor) 
     channels = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
     for layer, response in net(content, VGG19_LAYERS).items():
         scale = 2 ** (int(layer[4]) - 1)
-        assert response.shape == (1, channels[layer[4]], height // scale, width // scale)
+        expected = (-(-height // scale), -(-width // scale))
+        assert response.shape == (1, channels[layer[4]], *expected)
+        assert net.architecture.size(layer, (height, width)) == expected
         assert response.dtype == torch.float32
 
 
@@ -113,6 +115,16 @@ def test_the_weights_are_frozen_and_the_gradient_reaches_the_picture(
 def test_any_size_of_at_least_32_px_works(height: int, width: int) -> None:
     response = small_net()(torch.rand(1, 3, height, width), ["conv5_4"])["conv5_4"]
     assert response.shape == (1, 512, height // 16, width // 16)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_only_what_is_as_pytorch_has_it_leaves_out_a_last_odd_row(pooling: str) -> None:
+    picture = torch.rand(1, 3, 47, 63, generator=torch.Generator().manual_seed(0))
+    for padding, size in (("nearest", (12, 16)), ("zeros", (11, 15))):
+        net = nst.vgg19(normalized=False, padding=padding, pooling=pooling)
+        assert net(picture, ["conv3_1"])["conv3_1"].shape[2:] == size
+        assert net.architecture.size("conv3_1", (47, 63)) == size
+        assert ("round up" in net.description) == (padding == "nearest")
 
 
 def small_net() -> Network:

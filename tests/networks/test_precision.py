@@ -244,6 +244,8 @@ def test_a_run_in_float16_gets_as_far(
         nst.transfer(content, style, net=net, **layers, **options) for net in (half_net, thin_net)
     )
     assert not found.trouble
-    losses = [each.history["total_loss"][-1].item() for each in (found, expected)]
-    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    losses, others = (each.history["total_loss"][:, 0].tolist() for each in (found, expected))
+    assert losses[:4] == pytest.approx(others[:4], rel=0.01)
+    # Then rounding takes them apart, as any other two runs.
+    assert losses[-1] < 1.5 * others[-1] < 0.2 * others[0]
     assert "float16" in found.settings["network"]
