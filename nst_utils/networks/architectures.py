@@ -64,6 +64,11 @@ class Architecture:
         height, width = ((side + more) // stride for side in picture)
         return height, width
 
+    def least_side(self, layer: str) -> int:
+        """Pixels that both sides of a picture need for a layer."""
+        # Windows that overlap need more than their stride.
+        return self.strides[layer] * (2 if self.overlapping_pooling else 1)
+
     @property
     def overlapping_pooling(self) -> bool:
         """Whether the windows of its poolings overlap: then it cannot work in tiles."""

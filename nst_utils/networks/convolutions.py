@@ -165,9 +165,10 @@ class _AveragePool(torch.autograd.Function):
         if not ctx.rounds_up:  # the last odd row or column had no part in it
             return fn.pad(spread, (0, width % 2, 0, height % 2)), None
         spread = fn.pad(spread, (0, -(width % 2), 0, -(height % 2)))
-        # It was averaged over half as many.
-        spread[:, :, height - height % 2 :] *= 2
-        spread[:, :, :, width - width % 2 :] *= 2
+        if height % 2:  # it was averaged over half as many
+            spread[:, :, -1:] *= 2
+        if width % 2:
+            spread[:, :, :, -1:] *= 2
         return spread, None
 
 

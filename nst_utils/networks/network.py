@@ -200,8 +200,7 @@ class Network(nn.Module):
                 f"{images.dtype} of shape {tuple(images.shape)}"
             )
         height, width = images.shape[-2:]
-        # Windows that overlap need more than their stride.
-        least = self.stride(deepest) * (2 if self.architecture.overlapping_pooling else 1)
+        least = self.architecture.least_side(deepest)
         if min(height, width) < least:
             raise ValueError(
                 f"a picture of {width}x{height} px is too small for {deepest}, which needs at "

@@ -94,7 +94,7 @@ def smaller_levels(
     for share, here in checked_shares(first, steps, size):
         height, width = (int(share * side) for side in size)
         for layer in net.layers:
-            if layer in layers and not min(net.architecture.size(layer, (height, width))) >= 1:
+            if layer in layers and min(height, width) < net.architecture.least_side(layer):
                 raise ValueError(
                     f"the share {share:g} of smaller_first makes {width}x{height} px of "
                     f"{size[1]}x{size[0]} px, too small for {layer}; use a larger size"

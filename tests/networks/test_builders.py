@@ -140,6 +140,16 @@ def test_filters_and_stride_are_those_of_the_responses(name: str, pooling: str, 
         assert large[layer].shape[2:] == (height + 16 // stride, width + 32 // stride)
 
 
+@pytest.mark.parametrize("size", [(33, 64), (47, 35), (50, 61)])
+@pytest.mark.parametrize(("name", "pooling"), CASES)
+def test_the_size_that_is_told_is_that_of_the_responses(
+    name: str, pooling: str, size: tuple[int, int], nets: Nets
+) -> None:
+    net = nets[name, pooling]
+    for layer, response in net(torch.rand(1, 3, *size), net.layers).items():
+        assert net.architecture.size(layer, size) == response.shape[2:]
+
+
 @pytest.mark.parametrize(("name", "pooling"), CASES)
 def test_the_least_size_that_is_named_works_and_less_is_refused(
     name: str, pooling: str, nets: Nets
