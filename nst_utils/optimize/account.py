@@ -15,7 +15,7 @@ from nst_utils.objective.table import Objective
 from nst_utils.optimize import diagnosis
 from nst_utils.optimize.late import Late
 from nst_utils.optimize.optimizer import Optimizer
-from nst_utils.optimize.records import Losses, Record
+from nst_utils.optimize.records import Losses, Record, Trouble
 from nst_utils.support.messages import say
 
 # Steps over which a loss must fall for the run to go on, where it may end early.
@@ -94,22 +94,22 @@ class Account:
         before, now = history[-1 - _WINDOW]["total_loss"], history[-1]["total_loss"]
         return bool((before - now <= tolerance * before.abs()).all())
 
-    def note(self, trouble: str) -> None:
-        """Put a sentence on record, and say it."""
-        self.record.trouble.append(trouble)
-        say(trouble)
+    def note(self, trouble: Trouble) -> None:
+        """Put it on record, and say it."""
+        self.record.troubles.append(trouble)
+        say(trouble.sentence)
 
     def _tell_of_broken(self, broken: Tensor, objective: Objective, images: Tensor) -> None:
         """Say why pictures cannot go on, each once, after the step that was read last."""
         number = len(self.record.history)
         for picture in broken.nonzero().flatten().tolist():
-            which = f"picture {picture + 1} cannot go on"
-            if not any(sentence.startswith(which) for sentence in self.record.trouble):
+            if not any(each.picture == picture for each in self.record.troubles):
+                which = f"picture {picture + 1} cannot go on"
                 why = _why_broken(objective, images, picture)
                 began = number > 1 or self.record.at_start["total_loss"].isfinite().any()
                 if broken.all() and not began:
                     raise ValueError(f"{which}: {why}")
-                self.note(f"{which} after step {number}: {why}")
+                self.note(Trouble(f"{which} after step {number}: {why}", picture))
 
     def _named(self, losses: Losses) -> Losses:
         """The losses that are told of, NaN for those that a level does not have."""

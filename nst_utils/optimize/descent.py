@@ -15,7 +15,7 @@ from nst_utils.optimize.account import Account
 from nst_utils.optimize.coarse_to_fine import Level, at_size, plan, plan_again
 from nst_utils.optimize.optimizer import Optimizer
 from nst_utils.optimize.recorded import fastest_convolutions
-from nst_utils.optimize.records import ENDED_WORSE, Record, part
+from nst_utils.optimize.records import Record, Trouble, part
 from nst_utils.optimize.results import LateLosses, Step
 from nst_utils.support import checks
 
@@ -218,10 +218,11 @@ class Descent:
             for picture in self._optimizer.diverged.cpu().nonzero().flatten().tolist():
                 self.images = self.images.clone()
                 self.images[picture] = self._best[picture]
-                self._account.note(
-                    f"{ENDED_WORSE} {picture + 1} ended higher than it began, its best one on the "
-                    "way is kept; take a smaller learning_rate (0.02 is the default)"
+                worse = (
+                    f"the loss of picture {picture + 1} ended higher than it began, its best one "
+                    "on the way is kept; take a smaller learning_rate (0.02 is the default)"
                 )
+                self._account.note(Trouble(worse, picture, at_the_end=True))
         self.record.finished = True
 
     @contextmanager
@@ -235,7 +236,7 @@ class Descent:
             if why is None or not self.number:
                 raise
             self._failed = True
-            self._account.note(f"stopped after step {self.number}: {why}")
+            self._account.note(Trouble(f"stopped after step {self.number}: {why}"))
 
     def _weighed(self, objective: Objective, new: Weighting, level: int) -> Objective | None:
         """The table with other weights; ``None`` for a coarse level where nothing would count."""

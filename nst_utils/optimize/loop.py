@@ -146,7 +146,7 @@ def _result(run: Descent, objective: Objective, settings: dict[str, Any]) -> Res
         seconds=run.seconds,
         evaluations=sum(record.evaluations),
         levels=record.levels,
-        trouble="; ".join(record.trouble),
+        trouble="; ".join(each.sentence for each in record.troubles),
         troubles=[record.trouble_of(picture) for picture in range(len(image))],
     )
 

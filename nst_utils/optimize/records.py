@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,9 +12,14 @@ from torch import Tensor
 from nst_utils.objective.rows import Weighting
 
 Losses = dict[str, Tensor]
-# How the sentence on a picture begins that is worse at the end than it was at the start.
-ENDED_WORSE = "the loss of picture"
-_OF_PICTURE = re.compile(rf"(?:{ENDED_WORSE}|picture) (\d+) ")
+
+
+class Trouble(NamedTuple):
+    """What befell a picture (0, 1, ...), or all of them (``None``)."""
+
+    sentence: str
+    picture: int | None = None
+    at_the_end: bool = False  # and of no account where more steps follow
 
 
 @dataclass
@@ -31,7 +35,7 @@ class Record:
     comparable: int = 0  # losses from here on are of one size and one weighting
     level: int = -1  # of the plan
     seconds: float = 0.0
-    trouble: list[str] = field(default_factory=list)  # sentences on pictures that could not go on
+    troubles: list[Trouble] = field(default_factory=list)
     finished: bool = False
 
     @property
@@ -57,14 +61,12 @@ class Record:
 
     def trouble_of(self, picture: int) -> str:
         """The sentences on that picture (0, 1, ...), and those on all."""
-        told = [(each, _OF_PICTURE.match(each)) for each in self.trouble]
-        of_it = [each for each, of in told if of is None or int(of[1]) == picture + 1]
-        return "; ".join(of_it)
+        return "; ".join(each.sentence for each in self.troubles if each.picture in (None, picture))
 
     def go_on(self) -> None:
         """Take back what was found out at the end, for it was none."""
         self.finished = False
-        self.trouble = [each for each in self.trouble if not each.startswith(ENDED_WORSE)]
+        self.troubles = [each for each in self.troubles if not each.at_the_end]
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> Record:
@@ -77,6 +79,7 @@ class Record:
             "levels": [(height, width, made) for height, width, made in values["levels"]],
             "weighting": Weighting(**values["weighting"]),
             "reweighed": [(number, Weighting(**new)) for number, new in values["reweighed"]],
+            "troubles": [Trouble(*each) for each in values.get("troubles", [])],
         }
         own: dict[str, Any] = {each.name: values.get(each.name) for each in fields(cls)}
         return cls(**own | read)
