@@ -9,19 +9,13 @@ from decimal import Decimal
 from torch import Tensor
 
 from nst_utils.app.sessions import FAILED, FINISHED, PAUSED, RUNNING, Session
+from nst_utils.support.messages import duration
 
 ON_COLAB = (
     "<p>Here a run keeps the notebook busy until it ends: to stop it, interrupt the runtime "
     "(Ctrl-M I). Then move a slider, choose under <em>More settings</em> to start from the "
     "<em>picture so far</em>, and press Start.</p>"
 )
-
-
-def minutes(seconds: float) -> str:
-    """A length of time, as one says it."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
 def decimal(number: float) -> str:
@@ -55,7 +49,7 @@ def of_state(session: Session) -> str:
         return f"This did not work: {session.message}."
     ending = "Finished" if session.state == FINISHED else "Stopped"
     why = f": {session.message}" if session.message else ""
-    return f"{ending} after {counted(number, 'step')}, {minutes(session.seconds)}{why}."
+    return f"{ending} after {counted(number, 'step')}, {duration(session.seconds)}{why}."
 
 
 def of_progress(session: Session, steps: int, image: Tensor, side: int | None = None) -> str:
@@ -65,11 +59,11 @@ def of_progress(session: Session, steps: int, image: Tensor, side: int | None = 
     """
     assert session.step is not None
     left = session.seconds_left
-    until = f", {minutes(left)} left" if left and session.is_live else ""
+    until = f", {duration(left)} left" if left and session.is_live else ""
     copy = f", now at {side} px" if side and side < max(image.shape[2:]) else ""
     return (
         f"Step {session.step.number} of {steps}, {session.step.done:.0%} of the work, "
-        f"{minutes(session.seconds)}{until}; {image.shape[3]}x{image.shape[2]} px{copy}, "
+        f"{duration(session.seconds)}{until}; {image.shape[3]}x{image.shape[2]} px{copy}, "
         f"{session.step.images.device.type}"
     )
 

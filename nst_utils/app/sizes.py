@@ -9,9 +9,9 @@ from torch import Tensor
 from nst_utils.app.layout import text
 from nst_utils.app.recipe_files import DPI
 from nst_utils.app.sentences import paragraph
-from nst_utils.experiments.large import Demand, duration, is_large
+from nst_utils.experiments.large import Demand, is_large
 from nst_utils.images.names import samples
-from nst_utils.support.messages import gigabytes
+from nst_utils.support.messages import duration, gigabytes
 
 SIZES = (128, 192, 256, 320, 384, 448, 512, 640, 768, 1024, 1536, 2048, 3072, 4096)
 _CENTIMETERS = 2.54  # of an inch

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from nst_utils.cli.prints import DPI, millimeters, pixels
-from nst_utils.experiments.large import demand, duration, passes_of, seconds
+from nst_utils.experiments.large import demand, passes_of, seconds
 from nst_utils.experiments.presets import preset
 from nst_utils.images.files import load_image
 from nst_utils.networks.network import Network
-from nst_utils.support.messages import gigabytes, say
+from nst_utils.support.messages import duration, gigabytes, say
 
 
 def as_print(args: Namespace) -> None:

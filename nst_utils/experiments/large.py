@@ -153,13 +153,6 @@ def seconds(
     return total
 
 
-def duration(seconds: float) -> str:
-    """Roughly: ``40 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _stages(settings: Mapping[str, Any], size: tuple[int, int]) -> list[tuple[float, int]]:
     """Shares of the size and their steps, the full size last."""
     steps = settings["steps"]

@@ -7,8 +7,8 @@ whole step can be recorded once and replayed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,17 +17,13 @@ from nst_utils.optimize.curvature import Curvature
 from nst_utils.optimize.optimizer import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
 from nst_utils.optimize.pairs import Pairs
 from nst_utils.optimize.recorded import Recorded
-from nst_utils.support.checks import is_out_of_memory
-from nst_utils.support.freeing import give_back
-from nst_utils.support.messages import say
+from nst_utils.support.freeing import with_fewer
 from nst_utils.support.switches import full_products
-
-T = TypeVar("T")
 
 # So often a step along the estimate is tried shorter; then what was learned is forgotten.
 _TRIALS = 4
 # With fewer pairs it is hardly L-BFGS any more; 20 are usual.
-_FEWEST_PAIRS = 2
+_with_fewer_pairs = partial(with_fewer, fewest=2, then="L-BFGS remembers {} steps of each picture")
 # The least decrease that counts, as a part of what the slope promises (Armijo).
 _SUFFICIENT = 1e-4
 _STATE = ("_x", "_g", "loss", "terms", "_failures", "_rejected", "_length", "_restart_step")
@@ -80,7 +76,7 @@ class LBFGS:
         self._rejected = torch.zeros(rows, dtype=torch.long, device=start.device)  # in a row
         self._failures = torch.zeros_like(self._rejected)  # evaluations without a finite loss
         self._restart_step = start.new_full((rows,), first_step)
-        self._pairs, first = self._within_memory(
+        self._pairs, first = _with_fewer_pairs(
             lambda number: (Pairs(rows, size, number, self._x), evaluate(self.images)),
             history_size,
         )
@@ -145,21 +141,8 @@ class LBFGS:
                 self._pairs.begin_anew(number)
             self._recorded(self._move)
 
-        self._within_memory(move, len(self._pairs))
+        _with_fewer_pairs(move, len(self._pairs))
         self.evaluations += 1
-
-    def _within_memory(self, work: Callable[[int], T], number: int) -> T:
-        """Do the work with so many pairs remembered; with fewer, where memory runs out though the
-        objective has taken what measures it has. There may be too little even for a few."""
-        while True:
-            try:
-                return work(number)
-            except Exception as error:
-                if not is_out_of_memory(error) or number <= _FEWEST_PAIRS:
-                    raise
-            number = max(_FEWEST_PAIRS, number // 2)
-            give_back()
-            say(f"memory ran out; from here on L-BFGS remembers {number} steps of each picture")
 
     def _move(self) -> None:
         usable = is_finite(self.loss, self._g)

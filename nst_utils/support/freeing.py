@@ -1,10 +1,17 @@
-"""What is done first of all where memory ran out."""
+"""What is done where memory ran out: what nobody uses is freed, and the work begun with less."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+
+from nst_utils.support.checks import is_out_of_memory
+from nst_utils.support.messages import say
+
+T = TypeVar("T")
 
 
 def give_back() -> None:
@@ -13,3 +20,22 @@ def give_back() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def with_fewer(work: Callable[[int], T], number: int, *, fewest: int, then: str) -> T:
+    """Do the work with so many; whenever memory runs out, again with half as many.
+
+    Args:
+        work: called with the number.
+        fewest: with so many it is done at least; then memory may run out.
+        then: what is said of a smaller number, which stands in it as ``{}``.
+    """
+    while True:
+        try:
+            return work(number)
+        except Exception as error:
+            if not is_out_of_memory(error) or number <= fewest:
+                raise
+        number = max(fewest, number // 2)
+        give_back()
+        say(f"memory ran out; from here on {then.format(number)}")

@@ -93,6 +93,17 @@ def gigabytes(size: float) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
+def duration(seconds: float) -> str:
+    """A length of time, roughly, as one says it.
+
+    >>> [duration(each) for each in (0.2, 40, 600, 9000)]
+    ['1 s', '40 s', '10 min', '2.5 h']
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def one_line(error: object, whole: bool = False) -> str:
     """What an error says, on one line; its type where it says nothing.
 

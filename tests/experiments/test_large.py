@@ -90,11 +90,3 @@ def test_the_time_is_carried_over_by_pixels_and_steps(
         **{"net": thin_net, "progress": False, "exact": False, "steps": 10, "device": "cpu"},
         **{"optimizer": "adam", "style_layers": ("fire3",), "style_statistics": "gram"},
     }
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.2, "1 s"), (40, "40 s"), (600, "10 min"), (9000, "2.5 h")],
-)
-def test_how_long_is_said_roughly(seconds: float, said: str) -> None:
-    assert large.duration(seconds) == said
