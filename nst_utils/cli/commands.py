@@ -36,6 +36,7 @@ from nst_utils.images.masks import load_alpha, load_mask
 from nst_utils.images.names import samples
 from nst_utils.images.rescue import save_or_rescue
 from nst_utils.networks.network import Network
+from nst_utils.objective.table import PAPER_LOSSES
 from nst_utils.optimize.results import Result
 from nst_utils.support import checks
 from nst_utils.support.interrupts import exit_code, held_back
@@ -169,7 +170,7 @@ def _report(args: Namespace, result: Result) -> dict[str, Any]:
         "trouble": result.trouble,
         "resumed": result.resumed,
     }
-    for name in ("content_loss", "style_loss", "total_loss"):
+    for name in PAPER_LOSSES:
         # JSON knows no NaN, which the losses of a picture that could not go on may be.
         rows = [
             [x if math.isfinite(x) else None for x in row] for row in result.history[name].tolist()

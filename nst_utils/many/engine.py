@@ -27,6 +27,7 @@ from nst_utils.many.jobs import Job
 from nst_utils.many.outcomes import CANCELLED, FAILED, REFUSED, SKIPPED, Outcome
 from nst_utils.many.painting import order, paint
 from nst_utils.many.plans import batches
+from nst_utils.objective.table import PAPER_LOSSES
 from nst_utils.support import checks
 from nst_utils.support.interrupts import only_first
 from nst_utils.support.locks import held
@@ -104,8 +105,7 @@ class Run:
         for name, job in self.jobs.items():
             kept = settings_of_whole(self._folder / f"{name}.png")
             if kept is not None and job.is_told_by(kept):
-                told = ("content_loss", "style_loss", "total_loss", "steps")
-                losses: dict[str, Any] = {each: kept.get(each) for each in told}
+                losses: dict[str, Any] = {each: kept.get(each) for each in (*PAPER_LOSSES, "steps")}
                 self.found[name] = Outcome(name, SKIPPED, **losses)
 
     def _order(self, jobs: Sequence[Job], threads: int | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from nst_utils.many.jobs import Job
 from nst_utils.many.loading import network_of, picture_of
 from nst_utils.many.outcomes import CANCELLED, FAILED, FINISHED, REFUSED, Outcome
 from nst_utils.many.plans import BATCHED
+from nst_utils.objective.table import PAPER_LOSSES
 from nst_utils.optimize import checkpoints
 from nst_utils.optimize.results import Result, Step
 from nst_utils.support import checks
@@ -195,10 +196,7 @@ def _mend_edges(result: Result, content: Tensor, masks: Sequence[Tensor] | None)
 
 
 def _outcome(job: Job, result: Result, row: int, together: int) -> Outcome:
-    losses = {
-        name: float(result.history[name][-1, row])
-        for name in ("content_loss", "style_loss", "total_loss")
-    }
+    losses = {name: float(result.history[name][-1, row]) for name in PAPER_LOSSES}
     trouble = result.troubles[row]
     return Outcome(
         job.name,
@@ -218,7 +216,7 @@ def _outcome(job: Job, result: Result, row: int, together: int) -> Outcome:
 
 def _kept(job: Job, outcome: Outcome) -> dict[str, Any]:
     """What the picture's file tells; nothing that differs between two machines or runs."""
-    losses = {name: getattr(outcome, name) for name in ("content_loss", "style_loss", "total_loss")}
+    losses = {name: getattr(outcome, name) for name in PAPER_LOSSES}
     kept = {"version": __version__, **job.what, **losses, "steps": outcome.steps}
     return kept | ({"trouble": outcome.message} if outcome.message else {})
 

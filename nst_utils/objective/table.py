@@ -32,6 +32,9 @@ from nst_utils.objective.targets import Targets
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
 
+# What equations 1, 5 and 7 are called in a history, a report, a table and a picture's file.
+PAPER_LOSSES = ("content_loss", "style_loss", "total_loss")
+
 
 class Evaluation(NamedTuple):
     """What the objective says of n pictures; ``loss`` and ``gradient`` are what is descended.
@@ -175,7 +178,7 @@ class Objective:
         values = terms.detach().cpu().double()
         present = torch.where(self._weights.layers > 0, values, torch.zeros_like(values))
         sums = equation_7(present, self._kinds, self._weights)
-        losses = {f"{name}_loss": each for name, each in sums._asdict().items()}
+        losses = dict(zip(PAPER_LOSSES, sums, strict=True))
         return losses | {name: values[:, i] for i, name in enumerate(self.columns)}
 
     def _weigh(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nst_utils.objective.table import Objective
+from nst_utils.objective.table import PAPER_LOSSES, Objective
 from nst_utils.optimize import diagnosis
 from nst_utils.optimize.late import Late
 from nst_utils.optimize.optimizer import Optimizer
@@ -34,7 +34,7 @@ class Account:
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
-        self.names = ("content_loss", "style_loss", "total_loss", *columns)
+        self.names = (*PAPER_LOSSES, *columns)
         self.record = Record()
         self.all_broken = False
         self._late = Late()

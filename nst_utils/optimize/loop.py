@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nst_utils.objective.rows import Weighting
-from nst_utils.objective.table import Objective
+from nst_utils.objective.table import PAPER_LOSSES, Objective
 from nst_utils.optimize.adam import Adam
 from nst_utils.optimize.checkpoints import Checkpoint, identity
 from nst_utils.optimize.coarse_to_fine import Level
@@ -214,7 +214,7 @@ def _losses(run: Descent, steps: int) -> str:
     shown = [
         f"{name.removesuffix('_loss')}={losses[name].mean().item():.3g}"
         for losses in history[-1:]  # those of a GPU arrive some steps late
-        for name in ("content_loss", "style_loss", "total_loss")
+        for name in PAPER_LOSSES
     ]
     return ", ".join([f"step={run.number}/{steps}", *shown])
 
