@@ -29,7 +29,7 @@ SIZE, STEPS = 128, 40
 Told = Callable[[int, Path], object]
 
 
-class Ended(NamedTuple):
+class TriesEnded(NamedTuple):
     """How it ended, as a session asks for it: ``trouble`` is a sentence, or empty."""
 
     interrupted: bool
@@ -47,7 +47,7 @@ def paint_ratios(
     pictures: Mapping[str, Tensor],
     so_far: Tensor | None,
     told: Told,
-) -> Ended:
+) -> TriesEnded:
     """Paint the recipe with each of the ratios.
 
     Always by L-BFGS, which after few steps is where Adam is after hundreds: a ratio is a matter of
@@ -88,7 +88,7 @@ def paint_ratios(
     failed = [each.message for each in run.found.values() if each.message]
     if len(failed) == len(jobs):
         raise ValueError(failed[0])
-    return Ended(run.interrupted, f"{len(failed)} did not work: {failed[0]}" if failed else "")
+    return TriesEnded(run.interrupted, f"{len(failed)} did not work: {failed[0]}" if failed else "")
 
 
 class _Look:

@@ -10,21 +10,18 @@ from functools import partial
 from nst_utils import __version__
 from nst_utils.cli import early, handing_out, lists, many_options
 from nst_utils.cli.completion import add_completion_options, print_completion
-from nst_utils.cli.converters import layer_sets, layers
-from nst_utils.cli.grammar import Command, Parser, refuse
-from nst_utils.cli.options import (
-    add_device_option,
-    add_loss_options,
-    add_output_options,
-    add_print_options,
-    add_run_options,
-    add_start_options,
-    add_statistics_option,
-    add_style_options,
+from nst_utils.cli.figure_options import (
+    RECONSTRUCT_CONTENT,
+    RECONSTRUCT_STYLE,
+    TRANSFER,
+    add_content_options,
+    add_texture_options,
+    add_transfer_options,
 )
+from nst_utils.cli.grammar import Command, Parser, refuse
+from nst_utils.cli.options import add_device_option
 from nst_utils.cli.serving import add_studio_options, studio_command
 from nst_utils.cli.wording import in_options
-from nst_utils.experiments.defaults import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
 from nst_utils.support import checks
 from nst_utils.support.interrupts import command_ends_once, exit_code
 from nst_utils.support.messages import STDERR, STDOUT, claim_numbers, say, silent, tell, wording
@@ -58,60 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    sub = command("transfer", _transfer, "paint a photograph in the style of a painting")
-    sub.add_argument("content", metavar="CONTENT", help="photograph: a file or a bundled name")
-    sub.add_argument(
-        "style",
-        metavar="STYLE",
-        nargs="+",
-        help="painting: a file or a bundled name; several for --style-blend or --masks",
-    )
-    add_output_options(sub)
-    add_print_options(sub)
-    add_loss_options(sub)
-    add_style_options(sub)
-    add_start_options(sub)
-    add_run_options(sub)
-
-    sub = command(
-        "reconstruct-content",
-        _reconstruct_content,
-        "what each layer remembers of a photograph (figure 1, top)",
-    )
-    sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
-    sub.add_argument(
-        "--layers",
-        type=layers,
-        default=list(RECONSTRUCTION_LAYERS),
-        help=f"a picture for each, comma separated ({','.join(RECONSTRUCTION_LAYERS)})",
-    )
-    sub.set_defaults(preset="paper")
-    add_output_options(sub)
-    add_run_options(sub)
-
-    sub = command(
-        "reconstruct-style",
-        _reconstruct_style,
-        "what layers together remember of a painting (figure 1, bottom)",
-    )
-    sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
-    sub.add_argument(
-        "--layer-sets",
-        type=layer_sets,
-        default=[list(layers) for layers in STYLE_LAYER_SETS],
-        help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
-    )
-    add_statistics_option(sub)
-    sub.set_defaults(preset="paper")
-    add_output_options(sub)
-    add_run_options(sub)
-
-    sub = command("sweep", _sweep, many_options.SWEEP)
-    many_options.add_sweep_options(sub)
-
-    sub = command("batch", _batch, many_options.BATCH)
-    many_options.add_batch_options(sub)
-
+    add_transfer_options(command("transfer", _transfer, TRANSFER))
+    add_content_options(command("reconstruct-content", _reconstruct_content, RECONSTRUCT_CONTENT))
+    add_texture_options(command("reconstruct-style", _reconstruct_style, RECONSTRUCT_STYLE))
+    many_options.add_sweep_options(command("sweep", _sweep, many_options.SWEEP))
+    many_options.add_batch_options(command("batch", _batch, many_options.BATCH))
     sub = command("demo", _demo, "paint a bundled photograph like a bundled painting")
     sub.add_argument("-o", "--output", required=True, metavar="OUT.png", help="picture to write")
     add_device_option(sub)

@@ -41,9 +41,9 @@ from nst_utils.images.color import (
     with_color_of,
 )
 from nst_utils.networks.network import Network
-from nst_utils.objective.formulas import OF_VARIATION, Formulas
+from nst_utils.objective.formulas import Formulas
 from nst_utils.objective.rows import Row
-from nst_utils.optimize.coarse_to_fine import coarse_levels, smaller_levels
+from nst_utils.optimize.coarse_to_fine import Level, coarse_levels, smaller_levels
 from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Callback, Result, listed, plain_settings
 from nst_utils.optimize.settings import LearningRate, Settings, SmallerFirst
@@ -162,23 +162,8 @@ def transfer(
         init=as_list("init", init),
         seed=as_list("seed", seed),
     )
-    rows = [
-        Row(
-            content=content,
-            style=row["style"],
-            content_layers=content_table(row["content_layers"]),
-            style_layers=style_table(row["style_layers"], style_layer_weights),
-            content_weight=checks.weight("content_weight", row["content_weight"]),
-            style_weight=checks.weight("style_weight", row["style_weight"]),
-            tv_weight=checks.weight("tv_weight", row["tv_weight"]),
-            style_statistics=row["style_statistics"],
-        )
-        for row in table
-    ]
-    if not any(row.tv_weight for row in rows):
-        for name in OF_VARIATION:
-            if getattr(formulas, name) != getattr(Formulas, name):
-                raise ValueError(f"{name} changes nothing without a tv_weight; give one, or none")
+    rows = [_row(content, given, style_layer_weights) for given in table]
+    formulas.check_used(variation=any(row.tv_weight for row in rows))
     starts = [
         start_picture(row["init"], content, row["style"][0].picture, row["seed"]) for row in table
     ]
@@ -187,14 +172,15 @@ def transfer(
         net, rows, device, size=size, optimizer=optimizer, tile=tile, formulas=formulas
     )
     objective = make_objective(rows)
+    coarse: list[Level] = []
     # A picture to start from has its large shapes already; Adam is run as others run it.
     from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
-    coarse = []
     if isinstance(smaller_first, Mapping) and not smaller_first:
         smaller_first = None
     if smaller_first is not None:
-        net = objective.net
-        coarse = smaller_levels(net, rows, size, make_objective, first=smaller_first, steps=steps)
+        coarse = smaller_levels(
+            objective.net, rows, size, make_objective, first=smaller_first, steps=steps
+        )
     elif from_noise and optimizer == "lbfgs" and not exact:
         coarse = coarse_levels(objective.net, rows, size, make_objective)
     result = minimize(
@@ -209,6 +195,20 @@ def transfer(
     )
     result.image = recolor(result.image)
     return result
+
+
+def _row(content: Tensor, given: Mapping[str, Any], style_layer_weights: Any) -> Row:
+    """What one picture is to be like, from what was given for it."""
+    return Row(
+        content=content,
+        style=given["style"],
+        content_layers=content_table(given["content_layers"]),
+        style_layers=style_table(given["style_layers"], style_layer_weights),
+        content_weight=checks.weight("content_weight", given["content_weight"]),
+        style_weight=checks.weight("style_weight", given["style_weight"]),
+        tv_weight=checks.weight("tv_weight", given["tv_weight"]),
+        style_statistics=given["style_statistics"],
+    )
 
 
 Recolor = Callable[[Tensor], Tensor]

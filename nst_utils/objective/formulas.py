@@ -42,3 +42,9 @@ class Formulas:
         checks.count("tv_power", self.tv_power, 1, 2)
         checks.one_of("tv_reduction", self.tv_reduction, TV_REDUCTIONS)
         checks.weight("tv_color", self.tv_color)
+
+    def check_used(self, *, variation: bool) -> None:
+        """Refuse a setting of total variation where that has no weight: it would change nothing."""
+        for name in () if variation else OF_VARIATION:
+            if getattr(self, name) != getattr(Formulas, name):
+                raise ValueError(f"{name} changes nothing without a tv_weight; give one, or none")
