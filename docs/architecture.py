@@ -2,14 +2,15 @@
 
 A folder is a room. It stands one floor above the highest room that it imports from. Gray arrows
 lead to the rooms that it is built on, but for those that one of them already leads to. The red
-numbers are the way from a call of ``nst.transfer`` to the pixel, found by running one: the files in
-which Python stands when the network's first convolution is computed, and the losses after it. With
-``--measure`` the figures are printed instead.
+numbers are the way from a call of ``nst.transfer`` to the pixel as docs/architecture.md tells it,
+held against a run: the files in which Python stands when the network's first convolution is
+computed, and the losses after it. With ``--measure`` the figures are printed instead.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ import nst_utils as nst
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "nst_utils"
-OUT = HERE / "architecture.svg"
+OUT, PAGE = HERE / "architecture.svg", HERE / "architecture.md"
 INK, LINE, WALK, ROOM, PAPER = "#222222", "#9a9a9a", "#c0392b", "#f6f3ea", "#ffffff"
 ACROSS = 3  # files side by side in a room
 FILE_WIDTH, FILE_HEIGHT, GAP = 2.6, 0.42, 0.6
@@ -44,12 +45,17 @@ def modules() -> dict[str, Path]:
 def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
     """The modules of the package that a file imports, each once for each statement."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nst_utils."):
-            source = str(node.module).removeprefix("nst_utils.")
-            if source in known:
-                yield source
-            else:
-                yield from (f"{source}.{alias.name}" for alias in node.names)
+        if not isinstance(node, ast.ImportFrom) or f"{node.module}.".find("nst_utils.") != 0:
+            continue
+        source = f"{node.module}.".removeprefix("nst_utils.")
+        named = [f"{source}{alias.name}" for alias in node.names]
+        yield from [source[:-1]] if source[:-1] in known else (n for n in named if n in known)
+
+
+def told() -> list[str]:
+    """The modules that the page numbers, in its order."""
+    numbered = re.findall(r"^\d+\. \[`(\S+)\.py`\]", PAGE.read_text(encoding="utf-8"), re.M)
+    return [name.replace("/", ".") for name in numbered]
 
 
 def folder(module: str) -> str:
@@ -118,8 +124,10 @@ def draw() -> Figure:
     pairs = [(a, b) for a, path in known.items() for b in imports(path, known)]
     arrows = Counter((folder(a), folder(b)) for a, b in pairs if folder(a) != folder(b))
     rooms = sorted({folder(name) for name in known})
-    on_the_way = [*dict.fromkeys(name.split(":")[0] for name in walk()[1]), "losses"]
-    number = {name: i for i, name in enumerate(on_the_way, start=1)}
+    passed = [*dict.fromkeys(name.split(":")[0] for name in walk()[1]), "losses"]
+    number = {name: i for i, name in enumerate(told(), start=1)}
+    if [name for name in passed if name in number] != [*number]:
+        sys.exit(f"{PAGE.name} tells of another way than Python took: {', '.join(passed)}")
     house = floors(arrows, rooms)
     figure = Figure(figsize=(12, 11.5))
     axes = figure.add_axes((0, 0, 1, 1))

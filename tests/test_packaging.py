@@ -233,6 +233,15 @@ def test_the_picture_of_the_house_shows_every_file() -> None:
     assert {name: labels[name] for name in expected} == expected
 
 
+def test_the_picture_of_the_house_has_the_numbers_of_its_page() -> None:
+    drawn = (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    numbers = re.findall(r">(\d+)</text>.*?>([a-z_0-9 ]+)</text>", drawn, re.DOTALL)
+    told = re.findall(r"^(\d+)\. \[`(?:\w+/)?(\w+)\.py`\]", page, re.MULTILINE)
+    assert len(told) >= 10
+    assert dict(numbers) == dict(told) | {told[-1][0]: "equations 1 to 7"}
+
+
 def imported(path: Path) -> set[str]:
     """The modules of the package that a file imports, wherever in the file."""
     found: set[str] = set()
