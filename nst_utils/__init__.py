@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # as in _HOMES, for who reads this without running it
         style_loss_gradient,
         total_loss,
         total_variation,
+        weighted_style_loss,
     )
     from nst_utils.many.sweeps import Sweep, sweep
     from nst_utils.networks.builders import squeezenet1_1, vgg16, vgg19, vgg19_bn
@@ -107,6 +108,7 @@ __all__ = [
     "vgg16",
     "vgg19",
     "vgg19_bn",
+    "weighted_style_loss",
     "write_png",
 ]
 
@@ -166,6 +168,7 @@ _HOMES = {
     "vgg16": "nst_utils.networks.builders",
     "vgg19": "nst_utils.networks.builders",
     "vgg19_bn": "nst_utils.networks.builders",
+    "weighted_style_loss": "nst_utils.losses",
     "write_png": "nst_utils.app.recipe_files",
 }
 

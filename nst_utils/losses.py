@@ -35,7 +35,7 @@ def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     # LossLayers.lua), because with a normalized network the sum is about a million and E_l
     # about one, so that every ratio of figure 4 gives the photograph; with the mean they go
     # from the painting to the photograph as there (benchmarks/README.md).
-    # Divided at last: the gradient of torch's mean does not lie in memory as F does.
+    # Divided last: the gradient of torch's mean does not lie in memory as F does.
     return total / (2 * divisor)
 
 
@@ -65,7 +65,7 @@ def gram_matrix(F: Tensor) -> Tensor:
 class _Gram(torch.autograd.Function):
     """Equation 3 with its gradient, (dL/dG + its transpose) F: one product where autograd does two.
 
-    With dE_l/dG = (G - A) / (2 N^2 M^2), which is symmetric, that is equation 6.
+    With dE_l/dG = (G - A) / (2 N^2 M^2), which is symmetric, that is equation 6 where F > 0.
     """
 
     @staticmethod
@@ -94,14 +94,14 @@ def style_loss(
     Other projects write it with other constants before the same sum. They differ by how often the
     number of filters N and of positions M enters, so they weigh layers and sizes differently:
 
-    ===========  ================================================  ==========
-    reduction    formula                                           in E_l
-    ===========  ================================================  ==========
+    ===========  ================================================  =========
+    reduction    formula                                           times E_l
+    ===========  ================================================  =========
     ``paper``    1 / (4 N^2 M^2) sum_ij (G_ij - A_ij)^2            1
     ``sum``      sum_ij (G_ij / (N M) - A_ij / (N M))^2            4
     ``mean``     1 / N^2 sum_ij (G_ij / (N M) - A_ij / (N M))^2    4 / N^2
     ``values``   1 / N^2 sum_ij (G_ij - A_ij)^2 / (N M)            4 M / N
-    ===========  ================================================  ==========
+    ===========  ================================================  =========
 
     Args:
         F: (B, N, H, W), responses to the image.

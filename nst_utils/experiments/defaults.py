@@ -5,8 +5,8 @@ from __future__ import annotations
 # Figure 3: content from conv4_2, style from five layers, each with the weight w_l = 1/5.
 CONTENT_LAYERS = ("conv4_2",)
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-# alpha/beta, the largest of figure 3, which has 5e-4 to 5e-3: there the photograph is plain and in
-# strokes (benchmarks/README.md).
+# alpha/beta, the largest of figure 3, which has 5e-4 to 5e-3: there the photograph is plain to
+# see, in strokes (benchmarks/README.md).
 CONTENT_WEIGHT = 5e-3
 
 INITS = ("noise", "content", "style")

@@ -107,9 +107,9 @@ def transfer(
             compare: ``"covariance"``, ``"mean_std"``, ``"wasserstein"``, ``"sliced_wasserstein"``,
             ``"histogram"``, ``"shifted_gram"``, of which the last three go without ``masks`` and
             ``tile`` (see :mod:`nst_utils.objective.statistics`).
-        tv_weight: of total variation, which makes smooth; not in the paper. tv_power: 1 or 2.
-            tv_reduction: ``"sum"`` or ``"mean"``. tv_color: how many times color counts in it (see
-            :func:`nst_utils.losses.total_variation`).
+        tv_weight: of total variation, which smooths the picture; not in the paper. tv_power: 1 or
+            2. tv_reduction: ``"sum"`` or ``"mean"``. tv_color: how many times color counts in it
+            (see :func:`nst_utils.losses.total_variation`).
         style_blend: the share of each of the paintings ``style`` in one picture, ``[0.7, 0.3]``; a
             list of such lists makes several pictures.
         masks: for each of the paintings ``style``, where in the picture its style belongs:

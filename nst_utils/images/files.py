@@ -32,7 +32,7 @@ Source = str | Path | BinaryIO
 
 _ORIENTATION = 274  # a tag of EXIF; from 5 on, the picture is turned by a quarter
 
-# What a size in one number is of.
+# What a size in one number measures.
 MEASURES = ("longest", "shortest", "area")
 
 

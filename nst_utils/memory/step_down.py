@@ -1,6 +1,6 @@
 """An objective that goes on with less at a time from the moment when memory runs out.
 
-What comes out is the same, up to rounding, whichever way it is had.
+What comes out is the same, up to rounding, however it was computed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class WithinMemory(Objective):
         return self._with_less(super()._take_targets, 1, longest)
 
     def _with_less(self, work: Callable[[], T], pictures: int, side: int) -> T:
-        """Do the work, of so many pictures, the longest side of any as given in pixels."""
+        """Do the work. So many pictures go through at once, the longest with a side of so many
+        pixels."""
         while True:
             try:
                 return work()

@@ -22,7 +22,7 @@ from nst_utils.networks.weights import load_weights
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
 
-# Eq. 4 takes the fourth power of responses, of which float32 holds no larger ones.
+# Eq. 4 grows with the fourth power of the responses; of larger ones it would overflow float32.
 MAX_RESPONSE = 1e9
 
 

@@ -85,7 +85,7 @@ class Network(nn.Module):
         if mean_activations is not None:
             kernels, biases = normalize(kernels, biases, mean_activations)
         steps = self._make_steps(kernels, biases, dtype)
-        # In float32, as far as they are in fewer bits and may come to where others are faster.
+        # The same in float32, where these have fewer bits and may be moved to another device.
         self._exact = _Shared()
         if self._chosen_by_device and dtype != torch.float32 and _has_gpu():
             exact = self._make_steps(kernels, biases, torch.float32)

@@ -1,12 +1,12 @@
-"""Section 2 of the paper: every filter is scaled to a mean activation of 1."""
+"""Section 2 of the paper: every filter is divided by its mean activation."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 # A filter that hardly fires on the calibration photographs has a mean near 0, and dividing by it
-# would blow its noise up. 0.1 of its layer's mean is the least that is divided by. With the
-# bundled means that touches six filters, no two of a layer (max pooling; two with average pooling).
+# would blow its noise up. 0.1 of its layer's mean is the least that is divided by. That touches six
+# filters of the bundled means of max pooling, no two of a layer, and two of average pooling.
 # Paper: every filter is scaled to mean 1, and the authors divided one of conv2_1 by 0.05 of the
 # layer's mean (benchmarks/normalization.py). Here: a floor, because a filter that is silent on
 # photographs may fire on a painting, and would then outweigh all others by orders of magnitude.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nst_utils.objective.evaluation import Group, Members, Weights
+from nst_utils.objective.evaluation import Group, Members, TermWeights
 
 
 class Batch(NamedTuple):
@@ -18,7 +18,7 @@ class Batch(NamedTuple):
     members: Members  # which of the group's rows
     places: Tensor | None  # (n,), of its pictures among those asked for; None for all in order
     columns: Tensor | None  # (K,), of the table, among its own; None for all in order
-    weights: Weights
+    weights: TermWeights
 
 
 class Batches(NamedTuple):
@@ -31,7 +31,7 @@ class Batches(NamedTuple):
 def batches(
     groups: Sequence[Group],
     asked: list[int],
-    weights: Weights,
+    weights: TermWeights,
     *,
     at_once: int | None,
     device: torch.device,
@@ -73,7 +73,7 @@ def _as_slice(numbers: list[int]) -> Members:
 
 
 def _among(numbers: list[int], wanted: Sequence[int], device: torch.device) -> Tensor:
-    """Where each that is wanted is among the numbers; after the last, where it is not."""
+    """The place of each wanted one in ``numbers``; ``len(numbers)`` if it is not there."""
     places = {number: place for place, number in enumerate(numbers)}
     return _indices([places.get(each, len(numbers)) for each in wanted], device)
 
@@ -82,6 +82,8 @@ def _indices(numbers: list[int], device: torch.device) -> Tensor:
     return torch.tensor(numbers, device=device)
 
 
-def _part(weights: Weights, rows: list[int], columns: list[int], device: torch.device) -> Weights:
+def _part(
+    weights: TermWeights, rows: list[int], columns: list[int], device: torch.device
+) -> TermWeights:
     alpha, beta, gamma = (each[rows].to(device) for each in weights[:3])
-    return Weights(alpha, beta, gamma, weights.layers[rows][:, columns].to(device))
+    return TermWeights(alpha, beta, gamma, weights.layers[rows][:, columns].to(device))

@@ -45,7 +45,7 @@ class Column(NamedTuple):
     targets: list[Target]  # one for each region; none for total variation
 
 
-class Weights(NamedTuple):
+class TermWeights(NamedTuple):
     """What eq. 7 weighs the terms of n pictures with."""
 
     alpha: Tensor  # (n,), of content
@@ -62,7 +62,7 @@ class Losses(NamedTuple):
     total: Tensor
 
 
-def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: Weights) -> Losses:
+def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: TermWeights) -> Losses:
     """What is minimized, from the loss terms (n, K), whose ``kinds`` stand in the order of KINDS.
 
     This is the only place where content and style meet: for the gradient, in float32, and for what
@@ -106,7 +106,7 @@ class Group:
         self._guides: dict[tuple[int, str], Tensor] = {}
 
     def evaluate(
-        self, net: Network, images: Tensor, members: Members, weights: Weights, tile: int | None
+        self, net: Network, images: Tensor, members: Members, weights: TermWeights, tile: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Equation 7 (n,), its gradient (n, 3, H, W), and each column (n, K).
 
@@ -142,7 +142,7 @@ class Group:
     def _added_up(
         self, net: Network, x: Tensor, parts: list[Tile], members: Members
     ) -> list[Tensor]:
-        """What :meth:`_sums` gives for the whole picture, to go on from with a gradient."""
+        """What :meth:`_sums` gives for the whole picture, without the way back to the pixels."""
         first, *others = parts
         sums = self._sums(net, first.pixels(x), first, members)
         for part in others:

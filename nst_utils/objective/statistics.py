@@ -16,7 +16,7 @@ from nst_utils.objective.formulas import STYLE_STATISTICS, Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.style_statistics import distributions, moments, shifts
 
-# Of a loss between the measures of a picture and of its painting.
+# Compares the measure of a picture with that of its painting.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -29,7 +29,7 @@ class Statistic(NamedTuple):
             of positions M and the reading of equation 4, which only Gram matrices have.
         target: from the painting's measure to what is aimed at.
         adds_up: whether it is a sum over positions; then tiles are added up, a mask weighs them,
-            and what is aimed at is over the painting's number of positions.
+            and what is aimed at is divided by the painting's number of positions.
     """
 
     measure: Callable[[Tensor, Tensor | None], Tensor]
@@ -59,8 +59,8 @@ def _whole(measure: Callable[[Tensor], Tensor], loss: Loss, factor: float) -> St
     )
 
 
-# With these factors the photograph is as plain at the default ratio alpha/beta as it is with Gram
-# matrices (benchmarks/README.md).
+# With these factors the photograph is as recognizable at the default ratio alpha/beta as it is with
+# Gram matrices (benchmarks/README.md).
 STATISTICS = {
     "gram": Statistic(_gram, _gram_loss),
     "covariance": Statistic(moments.moments, _of_sums(moments.covariance_loss, 0.4)),

@@ -22,7 +22,7 @@ from nst_utils.objective.evaluation import (
     Column,
     Group,
     Kind,
-    Weights,
+    TermWeights,
     equation_7,
 )
 from nst_utils.objective.formulas import Formulas
@@ -187,7 +187,7 @@ class Objective:
         def table(values: Sequence[Any]) -> Tensor:
             return torch.tensor(values, dtype=torch.float64, device="cpu")
 
-        self._weights = Weights(
+        self._weights = TermWeights(
             table([row.content_weight for row in self._rows]),
             table([row.style_weight for row in self._rows]),
             table([row.tv_weight for row in self._rows]),
@@ -238,7 +238,7 @@ def _weight(row: Row, kind: Kind) -> float:
     return float(row.layers(kind.name).get(kind.layer, 0.0))
 
 
-def _scaled(weights: Weights, kinds: Sequence[Kind]) -> Weights:
+def _scaled(weights: TermWeights, kinds: Sequence[Kind]) -> TermWeights:
     """The same in proportion, with 1 for the largest: what float32 holds, whatever their scale."""
     # Paper: alpha L_content + beta L_style. Here: divided by the largest weight, because only the
     # ratio decides which picture is the best, and losses are told in the paper's units anyway.
@@ -249,4 +249,4 @@ def _scaled(weights: Weights, kinds: Sequence[Kind]) -> Weights:
         layers[:, these] /= torch.where(largest > 0, largest, 1)[:, None]
         factors.append(factor * largest)
     alpha, beta, gamma = torch.stack(factors) / torch.stack(factors).amax(0)
-    return Weights(alpha.float(), beta.float(), gamma.float(), layers.float())
+    return TermWeights(alpha.float(), beta.float(), gamma.float(), layers.float())

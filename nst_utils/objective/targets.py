@@ -21,7 +21,7 @@ from nst_utils.style_statistics.distributions import alike
 
 
 class Target(NamedTuple):
-    """What a column aims at in one region: P^l, or A^l over its number of positions."""
+    """What a column aims at in one region: P^l, or A^l divided by its number of positions."""
 
     region: Tensor | None  # (1, 1, H, W), or everywhere
     area: float  # the region's share of all regions
@@ -70,7 +70,7 @@ class Targets:
         """P^l, of the photograph, or as they are given."""
         if layer in row.responses:
             return row.responses[layer].detach().to(self._net.mean)
-        return self._responses(row, row.content, None, "content", layer)
+        return self._measured(row, row.content, None, "content", layer)
 
     def _blend(self, row: Row, region: Tensor | None, layer: str) -> Tensor:
         """The Gram matrices of a region's paintings, blended by their shares.
@@ -81,17 +81,17 @@ class Targets:
         """
         paintings = [p for p in row.paintings if p.region is region and p.share > 0]
         total = sum(painting.share for painting in paintings)
-        grams = [self._responses(row, p.picture, p.source, "style", layer) for p in paintings]
-        if len(grams) == 1:
-            return grams[0]
-        pairs = zip(paintings, alike(grams), strict=True)
-        return torch.stack([gram * (p.share / total) for p, gram in pairs]).sum(0)
+        measures = [self._measured(row, p.picture, p.source, "style", layer) for p in paintings]
+        if len(measures) == 1:
+            return measures[0]
+        pairs = zip(paintings, alike(measures), strict=True)
+        return torch.stack([measure * (p.share / total) for p, measure in pairs]).sum(0)
 
     @torch.no_grad()
-    def _responses(
+    def _measured(
         self, row: Row, picture: Tensor | None, mask: Tensor | None, kind: str, layer: str
     ) -> Tensor:
-        """P^l, or A^l over its number of positions; all layers of the row in one go."""
+        """P^l, or A^l divided by its number of positions; all layers of the row in one go."""
         assert picture is not None  # Row.check
         which = (id(picture), id(mask), row.style_statistics if kind == "style" else "")
         if (*which, layer) not in self._taken:

@@ -19,8 +19,8 @@ from nst_utils.networks.architectures import Architecture
 from nst_utils.networks.precision import layout
 from nst_utils.support import checks
 
-# The least tile that is worth its halo: with one of 80 px, as conv5_1 needs, it is seen at 5 times
-# its own size.
+# The least tile that is worth its halo: with one of 80 px, as conv5_1 needs, the network sees 5
+# times its area.
 LEAST_TILE = 128
 
 

@@ -41,7 +41,7 @@ class Account:
         self._last: Tensor | None = None  # the terms of the step that was made last
 
     def level_begins(self, objective: Objective, optimizer: Optimizer) -> None:
-        """A level whose pictures were evaluated once."""
+        """Put on record that a level begins, whose pictures were evaluated once."""
         record = self.record
         losses = self._named(objective.paper_losses(optimizer.terms))
         record.at_start = record.at_start or losses
@@ -51,7 +51,7 @@ class Account:
         record.comparable = record.made
 
     def step_made(self, optimizer: Optimizer) -> None:
-        """Let what is to be known of a step begin to travel."""
+        """Begin to copy the losses of a step to the processor."""
         self._last = optimizer.terms.clone()
         self._late.put(torch.cat([self._last, optimizer.broken[:, None]], dim=1))
         self.record.evaluations[-1] = optimizer.evaluations

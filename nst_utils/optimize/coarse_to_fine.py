@@ -28,7 +28,7 @@ Made = dict[tuple[int, tuple[int, int]], Tensor]
 
 
 class Level(NamedTuple):
-    """A smaller copy of the problem."""
+    """The problem at one size."""
 
     size: tuple[int, int]  # (height, width) in pixels
     objective: Callable[[], Objective]  # made when its turn comes, so that it can be let go
@@ -50,7 +50,7 @@ def coarse_levels(
 
     With fewer positions than filters a Gram matrix nearly determines the picture: it would copy the
     painting, and the copy would stay. So a level takes only those style layers that have at least
-    as many positions as filters there: half the size, about one block less. In the painting's own
+    as many positions as filters there: each halving drops about one block. In the painting's own
     terms nothing is lost by it: a layer sees twice as much of a picture of half the size.
     """
     levels: list[Level] = []
@@ -111,8 +111,8 @@ def smaller_levels(
 
 
 def plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
-    """How many steps each level gets: its own, or a fifth if it is a coarse one without; the last
-    level what is left, at least half of all where no level has its own."""
+    """How many steps each level gets: its own number, or else a fifth of all; the last level gets
+    the rest, at least half of all where no level has its own."""
     *coarse, full = levels
     each = steps // max(5, 2 * len(coarse))
     planned = [(level, each if level.steps is None else level.steps) for level in coarse]
@@ -123,8 +123,8 @@ def plan(levels: Sequence[Level], steps: int) -> list[tuple[Level, int]]:
 def plan_again(
     levels: Sequence[Level], planned: Sequence[Sequence[int]], steps: int
 ) -> list[tuple[Level, int]]:
-    """The plan of which (height, width, steps) of each level are kept, for ``steps`` altogether:
-    what there is more or less of them is the last level's."""
+    """The plan that was kept as (height, width, steps) of each level, for ``steps`` altogether: the
+    last level gets what there is more or less of them."""
     by_size = {level.size: level for level in levels}
     again = [(by_size[height, width], each) for height, width, each in planned]
     level, last = again[-1]

@@ -130,7 +130,7 @@ class Curvature:
         return self._fourier.rfft2(on_axes)
 
     def _places(self) -> Tensor:
-        """(B, 1, H, W), the square root of D's effect; its mean is 1."""
+        """D, (B, 1, H, W); its mean is 1 before it is clamped."""
         tiny = torch.finfo(self._ss_here.dtype).tiny
         ratio = _mean_around(self._ss_here) / _mean_around(self._yy_here).clamp(min=tiny)
         # The ratio is that of squares, (s/y)^2. Its fourth root on either side got further in 150

@@ -29,7 +29,7 @@ class Descent:
     Args:
         levels: coarsest first. steps: how many they get altogether.
         images: (B, 3, H, W), where the pictures begin.
-        make_optimizer: see there.
+        make_optimizer: see ``MakeOptimizer``.
         tolerance: see :func:`nst_utils.minimize`.
         columns: names of the loss terms.
 
@@ -72,10 +72,16 @@ class Descent:
                 if self._account.all_broken:
                     return
                 yield self.number
-                if self._failed or self._account.all_broken:  # known since a checkpoint, or so
+                # Known by now where the losses were caught up with.
+                if self._failed or self._account.all_broken:
                     return
             if not self._account.all_broken:
                 self._finish()
+
+    @property
+    def objective(self) -> Objective | None:
+        """Of the level that goes on, or was the last; its network may have been moved since."""
+        return self._objective
 
     @property
     def number(self) -> int:
@@ -184,7 +190,7 @@ class Descent:
         return made < asked and not self._account.has_settled(self._tolerance)
 
     def _enter_next_level(self) -> bool:
-        """Begin with the next one in which something counts; ``False`` if there is none."""
+        """Begin the next level in which a term has a weight; ``False`` if there is none."""
         self._account.read(self._objective, self.images, wait=True)
         if self._account.all_broken:
             return False
@@ -213,7 +219,7 @@ class Descent:
         self._account.read(self._objective, self.images)
 
     def _finish(self) -> None:
-        """Of a picture that ended worse than it began, the best on the way counts."""
+        """Of a picture that ended worse than it began, keep the best on the way."""
         if self._optimizer is not None:
             for picture in self._optimizer.diverged.cpu().nonzero().flatten().tolist():
                 self.images = self.images.clone()

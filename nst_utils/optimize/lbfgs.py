@@ -20,9 +20,9 @@ from nst_utils.optimize.recorded import Recorded
 from nst_utils.support.freeing import with_fewer
 from nst_utils.support.switches import full_products
 
-# So often a step along the estimate is tried shorter; then what was learned is forgotten.
+# After so many shorter trials along the estimate, what a row has learned is forgotten.
 _TRIALS = 4
-# With fewer pairs it is hardly L-BFGS any more; 20 are usual.
+# 20 pairs are usual; with fewer than 2 it is hardly L-BFGS any more.
 _with_fewer_pairs = partial(with_fewer, fewest=2, then="L-BFGS remembers {} steps of each picture")
 # The least decrease that counts, as a part of what the slope promises (Armijo).
 _SUFFICIENT = 1e-4
@@ -147,8 +147,8 @@ class LBFGS:
     def _move(self) -> None:
         usable = is_finite(self.loss, self._g)
         direction, steepest = self._direction(torch.where(usable[:, None], self._g, 0))
-        # Nothing finite here, not even after the start: a fault of the moment ends nothing, so such
-        # a row is evaluated where it is, once more.
+        # Nothing finite here, not even after the start: a passing fault should not end the run, so
+        # such a row is evaluated again where it is.
         length = torch.where(steepest, 1.0, self._length) * usable
         x = self._clamp(torch.addcmul(self._x, direction, length[:, None]))
         s = x - self._x
@@ -174,7 +174,7 @@ class LBFGS:
             torch.where(here, new.terms, self.terms),
             torch.where(here, g, self._g),
         )
-        self._x.copy_(x)  # from here on, no memory is needed: all of it happens, or nothing
+        self._x.copy_(x)  # from here on nothing needs memory: a step is made whole or not at all
         self._take(*taken)
 
     @property
@@ -200,8 +200,8 @@ class LBFGS:
 
     @full_products()  # not in TF32, of whose 10 bits a difference of sums leaves few
     def _direction(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Where to, (B, n), and which rows go straight downhill, (B,), because nothing is known of
-        them yet or what is known leads nowhere."""
+        """The direction, (B, n), and which rows, (B,), go straight downhill, because no pair is
+        known yet or what is known does not lead down."""
         free = self._free()
         gradient = gradient * free
         direction = self._pairs.direction(gradient, self._first_guess) * free

@@ -53,8 +53,8 @@ def minimize(
     Args:
         objective: the table of what is to be matched, one row for each picture.
         start: (B, 3, H, W), 0..1, where the pictures begin.
-        steps: how often every picture is moved; one that would not get better by it stays where it
-            is. Each is one evaluation of loss and gradient.
+        steps: each is one evaluation of loss and gradient, and moves every picture that it makes
+            better.
         optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
         learning_rate: of Adam, on the 0..1 scale; where it changes, the step (1, 2, ...) from which
             each rate holds: ``{1: 0.02, 200: 0.005}``.
@@ -132,17 +132,18 @@ def minimize(
 def _result(run: Descent, objective: Objective, settings: dict[str, Any]) -> Result:
     """What has come of a run, with its settings."""
     image, record = run.pictures.float().cpu(), run.record
+    last = run.objective or objective  # where memory ran out, that one went on on the CPU
     return Result(
         image=image,
         history=record.history_of(run.names, len(image)),
         start=record.at_start,
         settings={
             **settings,
-            "network": objective.net.description,
+            "network": last.net.description,
             "height": image.shape[2],
             "width": image.shape[3],
         },
-        device=str(objective.device),  # it may have gone on on the CPU
+        device=str(last.device),
         seconds=run.seconds,
         evaluations=sum(record.evaluations),
         levels=record.levels,

@@ -112,7 +112,7 @@ class Pairs:
         for kept, new in ((self._s, s), (self._y, y)):
             self._put(kept, new, one, here)
         with_newest = _inner_products(self._s, y)[:, :, 0]
-        # Of the pair itself as whoever called it good has computed it: it must be above 0.
+        # Of the pair itself, computed as by the caller who found it good, so that it is above 0.
         itself = torch.linalg.vecdot(s, y)
         with_newest = torch.where(here, itself[:, None], with_newest)
         column = (here & one)[:, None]

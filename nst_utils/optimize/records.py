@@ -64,7 +64,7 @@ class Record:
         return "; ".join(each.sentence for each in self.troubles if each.picture in (None, picture))
 
     def go_on(self) -> None:
-        """Take back what was found out at the end, for it was none."""
+        """Undo what was recorded at the end: more steps follow."""
         self.finished = False
         self.troubles = [each for each in self.troubles if not each.at_the_end]
 

@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
     number: int  # 1, 2, ...
     images: Tensor  # (B, 3, H, W), a copy, on the device; of full size on coarse levels too
-    # As in Result.history, each (B,). To look at them lets a GPU wait for that moment.
+    # As in Result.history, each (B,). Reading them makes a GPU wait for that moment.
     losses: Mapping[str, Tensor]
     done: float = 0.0  # how much of the work is done, 0..1; a coarse step is less than a full one
 

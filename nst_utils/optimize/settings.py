@@ -92,7 +92,7 @@ class Settings:
     def __post_init__(self) -> None:
         checks.count("steps", self.steps)
         checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
-        assert self.rates
+        _ = self.rates  # which checks them
         if self.tolerance is not None:
             checks.weight("tolerance", self.tolerance)
         checks.flag("exact", self.exact)

@@ -2,7 +2,8 @@
 
 As in :mod:`nst_utils.losses`, F are the responses of one layer to a picture, (B, N, H, W), with N
 filters and M = H * W positions. Of each statistic there are sums, taken of F, and a loss, which
-compares those of two pictures, each over its number of positions: one value for each image, (B,).
+compares those of two pictures, each divided by its number of positions: one value for each image,
+(B,).
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def covariance_loss(S: Tensor, A: Tensor) -> Tensor:
     as in the normalized network.
 
     Args:
-        S, A: (B, N, N + 1), :func:`moments` over their number of positions; A may have batch 1.
+        S, A: (B, N, N + 1), :func:`moments` divided by their number of positions; A may have
+            batch 1.
 
     Returns:
         (B,).
@@ -75,7 +77,7 @@ def mean_std_loss(S: Tensor, A: Tensor) -> Tensor:
     normalization. AdaIN sets the same ones (Huang & Belongie, ICCV 2017).
 
     Args:
-        S, A: (B, 2, N), :func:`squares` over their number of positions; A may have batch 1.
+        S, A: (B, 2, N), :func:`squares` divided by their number of positions; A may have batch 1.
 
     Returns:
         (B,).
@@ -92,7 +94,7 @@ def wasserstein_loss(S: Tensor, A: Tensor) -> Tensor:
     mean variance larger than they are, because float32 knows no roots of anything much smaller.
 
     Args:
-        S: (B, N, N + 1), :func:`moments` over their number of positions.
+        S: (B, N, N + 1), :func:`moments` divided by their number of positions.
         A: (B, N, N + 1), as :func:`wasserstein_target` gives it; may have batch 1.
 
     Returns:
@@ -113,7 +115,7 @@ def wasserstein_target(A: Tensor) -> Tensor:
     """The root R of the painting's covariances, and its means as a last column.
 
     Args:
-        A: (B, N, N + 1), :func:`moments` over their number of positions.
+        A: (B, N, N + 1), :func:`moments` divided by their number of positions.
 
     Returns:
         (B, N, N + 1).

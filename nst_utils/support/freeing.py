@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 def give_back() -> None:
-    """What nobody uses any more is freed. Not while the error is handled that told of it: that
-    holds on to what was computed so far."""
+    """Free what nobody uses any more. Call it after the ``except`` block: the error holds on to
+    what was computed so far."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -27,8 +27,8 @@ def with_fewer(work: Callable[[int], T], number: int, *, fewest: int, then: str)
 
     Args:
         work: called with the number.
-        fewest: with so many it is done at least; then memory may run out.
-        then: what is said of a smaller number, which stands in it as ``{}``.
+        fewest: the smallest number that is tried; if memory runs out there, the error is raised.
+        then: what is said of a smaller number, which takes the place of ``{}``.
     """
     while True:
         try:

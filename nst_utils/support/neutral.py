@@ -13,7 +13,7 @@ from nst_utils.support.switches import full_on_processor
 @contextlib.contextmanager
 def neutral() -> Iterator[None]:
     """No inference mode, whose tensors cannot be used outside of it, no autocast, and on a CPU no
-    fewer bits than the numbers have.
+    products in fewer bits than the numbers have.
 
     A context, and a decorator for what users call. Defaults of dtype and device are not touched:
     every tensor here is made with its own.

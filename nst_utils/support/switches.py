@@ -15,8 +15,7 @@ _held: dict[tuple[int, str], tuple[int, Any]] = {}  # by how many, and how it wa
 
 @contextlib.contextmanager
 def switched(owner: Any, name: str, value: object) -> Iterator[None]:
-    """``owner.name`` is ``value``; how it was before, once the last of those who hold it has
-    ended, in whatever thread."""
+    """Set ``owner.name`` to ``value``; set it back when the last holder, of any thread, leaves."""
     key = (id(owner), name)
     with _lock:
         users, before = _held.get(key, (0, getattr(owner, name)))

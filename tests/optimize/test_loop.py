@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 import nst_utils as nst
 from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Row
-from nst_utils.objective.table import Objective
+from nst_utils.objective.table import Evaluation, Objective
 from nst_utils.optimize import recorded
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.loop import minimize
@@ -99,6 +100,24 @@ def test_an_interrupt_returns_the_picture_so_far(objective: Objective, start: Te
     assert result.steps == 3
     whole = minimize(objective, start, steps=3, progress=False)
     assert torch.equal(result.image, whole.image)
+
+
+def test_the_result_tells_where_the_run_ended(
+    objective: Objective, start: Tensor, net: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory runs out in the middle, the work moves to another device."""
+    evaluate, calls, elsewhere = Objective.evaluate, [], copy.copy(net)
+    elsewhere._about = "a network elsewhere"
+
+    def moving(self: Objective, images: Tensor, rows: Any = None) -> Evaluation:
+        calls.append(1)
+        if len(calls) == 3:
+            self.net = elsewhere
+        return evaluate(self, images, rows)
+
+    monkeypatch.setattr(Objective, "evaluate", moving)
+    result = minimize(objective, start, steps=5, progress=False)
+    assert result.settings["network"] == elsewhere.description != net.description
 
 
 def test_an_interrupt_within_the_line_search_keeps_a_whole_step(
