@@ -100,6 +100,7 @@ def paint(given: Mapping[str, Any], told: Told | None = None) -> list[dict[str, 
 def _paint(
     jobs: Sequence[Job], desk: Desk, net: Any, attempt: dict[str, Any], told: Told | None
 ) -> list[Outcome]:
+    """Paint the jobs in one run and save the pictures; ``KeyboardInterrupt`` if it is cancelled."""
     pictures = [desk.folder.parent / f"{job.name}.png" for job in jobs]
     if desk.is_cancelled():
         raise KeyboardInterrupt
@@ -110,14 +111,7 @@ def _paint(
     first = jobs[0]
     network = network_of(first, net)
     content, alpha = picture_of(first.files["content"], first.what["size"])
-    together = hashlib.sha256("".join(job.digest for job in jobs).encode()).hexdigest()
-    checkpoint = desk.checkpoint(first.name, first.digest if len(jobs) == 1 else together)
-    if checkpoint.exists():
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                checkpoints.read(checkpoint)
-            except ValueError:  # ours, and damaged: begin anew
-                checkpoint.unlink()
+    checkpoint = _checkpoint(jobs, desk)
     settings = _settings(jobs)
     run = partial(
         transfer,
@@ -142,18 +136,31 @@ def _paint(
     if first.what.get("photorealistic"):
         _mend_edges(result, content, settings.get("masks"))
     outcomes = [_outcome(job, result, row, len(jobs)) for row, job in enumerate(jobs)]
+    told_of = [_kept(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
     is_saved = True
     with held_back():
-        for row, (job, path) in enumerate(zip(jobs, pictures, strict=True)):
-            kept = _kept(job, outcomes[row])
+        for row, path in enumerate(pictures):
             try:
-                save_or_rescue(result.image[row : row + 1], path, alpha, kept)
+                save_or_rescue(result.image[row : row + 1], path, alpha, told_of[row])
             except Exception as error:  # a full disk; the others may find room
                 is_saved = False
                 outcomes[row] = replace(outcomes[row], state=FAILED, message=_explained(error))
         if is_saved:
             checkpoint.unlink(missing_ok=True)
     return outcomes
+
+
+def _checkpoint(jobs: Sequence[Job], desk: Desk) -> Path:
+    """Where their run is kept on its way; what is damaged there is removed."""
+    together = hashlib.sha256("".join(job.digest for job in jobs).encode()).hexdigest()
+    path = desk.checkpoint(jobs[0].name, jobs[0].digest if len(jobs) == 1 else together)
+    if path.exists():
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                checkpoints.read(path)
+            except ValueError:  # ours, and damaged: begin anew
+                path.unlink()
+    return path
 
 
 def _explained(error: Exception) -> str:

@@ -101,6 +101,11 @@ class Row:
         return found
 
     @property
+    def areas(self) -> list[float]:
+        """How large each of the regions is, as a share of the picture."""
+        return [1.0 if each is None else float(each.mean()) for each in self.regions]
+
+    @property
     def pictures(self) -> list[Tensor]:
         """All that the network has to see of it, each (1, 3, H, W)."""
         content = [] if self.content is None else [self.content]

@@ -55,7 +55,7 @@ class Targets:
             values = [self._content(row, layer) for row in rows]
             return [Target(None, 1.0, _shared(values))]
         regions = rows[0].regions
-        areas = [1.0 if region is None else float(region.mean()) for region in regions]
+        areas = rows[0].areas
         statistic = STATISTICS[rows[0].style_statistics]
         return [
             Target(
