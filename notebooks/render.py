@@ -3,6 +3,7 @@
     python notebooks/render.py                       # all of them
     python notebooks/render.py 01_content_representation.ipynb
     python notebooks/render.py --plain --out FOLDER  # without Jupyter, written somewhere else
+    python notebooks/render.py --within FOLDER       # what a sweep has painted there is taken up
 
 A notebook that fails is left as it was. What its cell with the tag ``finished`` shows becomes the
 picture at its beginning. Where all pictures together are too large, they are compressed further.
@@ -51,8 +52,10 @@ def read(path: Path) -> dict[str, Any]:
     return notebook
 
 
-def run(notebook: dict[str, Any], without_jupyter: bool = False) -> dict[str, Any]:
-    """Execute every cell, in a folder of its own, saying which one is running."""
+def run(
+    notebook: dict[str, Any], without_jupyter: bool = False, within: Path | None = None
+) -> dict[str, Any]:
+    """Execute every cell, in a folder of its own or in the given one, saying which is running."""
     begun = time.perf_counter()
 
     def tell(cell: Any, cell_index: int = 0) -> None:
@@ -60,7 +63,8 @@ def run(notebook: dict[str, Any], without_jupyter: bool = False) -> dict[str, An
             first = cell["source"].partition("\n")[0]
             print(f"{time.perf_counter() - begun:6.0f} s  {first}", flush=True)
 
-    with tempfile.TemporaryDirectory() as scratch:
+    own = contextlib.nullcontext(str(within)) if within else tempfile.TemporaryDirectory()
+    with own as scratch:
         if without_jupyter:
             with contextlib.chdir(scratch):
                 plain.run(notebook, tell)
@@ -155,9 +159,14 @@ def write(notebook: dict[str, Any], path: Path) -> None:
     write_whole(path, lambda file: file.write(written(notebook)))
 
 
-def render(path: Path, out: Path | None = None, without_jupyter: bool = False) -> None:
+def render(
+    path: Path,
+    out: Path | None = None,
+    without_jupyter: bool = False,
+    within: Path | None = None,
+) -> None:
     """Run one notebook and write it back, or into another folder."""
-    notebook = run(read(path), without_jupyter)
+    notebook = run(read(path), without_jupyter, within)
     clean(notebook)
     put_finished_picture_first(notebook)
     fit(notebook)
@@ -173,6 +182,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NOTEBOOK", help="by default all")
     parser.add_argument("--plain", action="store_true", help="in plain Python, without Jupyter")
     parser.add_argument("--out", type=Path, help="a folder for them; by default where they are")
+    parser.add_argument("--within", type=Path, help="a folder to run in; by default an empty one")
     parser.add_argument("--quick", action="store_true", help="tiny pictures; needs --out")
     args = parser.parse_args()
     if args.quick and args.out is None:
@@ -184,10 +194,10 @@ def main() -> None:
         path = FOLDER / Path(name).name
         if not path.exists():
             sys.exit(f"there is no notebook {name} in {FOLDER.name}/")
-        if args.out is not None:
-            args.out.mkdir(parents=True, exist_ok=True)
+        for folder in filter(None, (args.out, args.within)):
+            folder.mkdir(parents=True, exist_ok=True)
         print(path.name, flush=True)
-        render(path, args.out, args.plain or not has_jupyter())
+        render(path, args.out, args.plain or not has_jupyter(), args.within)
 
 
 if __name__ == "__main__":

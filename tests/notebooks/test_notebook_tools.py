@@ -331,6 +331,20 @@ def test_without_jupyter_a_failing_cell_is_named_and_nothing_is_written(tmp_path
     assert sys.modules.get("IPython.display") is display
 
 
+@pytest.mark.parametrize("without_jupyter", [False, True])
+def test_in_a_folder_that_is_named_what_lies_there_is_found_and_stays(
+    tmp_path: Path, without_jupyter: bool
+) -> None:
+    path, there, out = tmp_path / "00_x.ipynb", tmp_path / "there", tmp_path / "out"
+    for folder in (there, out):
+        folder.mkdir()
+    (there / "made.txt").write_text("earlier")
+    nbformat.write(notebook("print(open('made.txt').read())"), path)
+    render.render(path, out, without_jupyter, within=there)
+    assert nbformat.read(out / path.name, as_version=4).cells[3].outputs[0].text == "earlier\n"
+    assert [each.name for each in there.iterdir()] == ["made.txt"]
+
+
 def test_tiny_notebooks_are_not_written_over_the_real_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
