@@ -92,6 +92,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()  # what torch and the tests are made of stays: Python need not look through it again
 
 
+@pytest.fixture(scope="module", autouse=True)
+def freeze() -> Iterator[None]:
+    """What a module has loaded stays, too: each run of a sweep would look through all of it."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def read_once() -> Iterator[None]:
     """Networks are built of bundled weights that were read and checked once.

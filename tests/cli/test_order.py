@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from typing import Any
 import pytest
 from outcome import Outcome
 
-from nst_utils.cli.parser import build_parser
+from nst_utils.cli import parser
 
 Run = Callable[..., Outcome]
 
 PIECES = ["c.png a.png b.png", "--masks l.png r.png", "--style-masks x.png y.png", "-o o.png"]
 PIECES += ["--quiet", "--content-weight 1e-1"]
+
+
+build_parser = functools.cache(parser.build_parser)  # which takes longer than to parse
 
 
 def parsed(line: str) -> dict[str, Any]:

@@ -654,7 +654,7 @@ def mutated(content: bytes, draw: Callable[[st.SearchStrategy[int]], int]) -> by
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "zip", "before 1.6"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_mutated_file_gives_finite_numbers_or_a_sentence(
     kind: str, data: st.DataObject, mutant: Callable[[str], tuple[bytes, Path]]
