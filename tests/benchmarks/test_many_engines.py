@@ -35,7 +35,7 @@ def test_each_way_makes_the_same_pictures(
 
     def here(*given: Any, executor: Any, **more: Any) -> nst.Sweep:
         asked.append(executor)
-        few = {"content_weight": [1e-3, 1e-1], "seed": [0]}
+        few: dict[str, Any] = {"content_weight": [1e-3, 1e-1], "seed": [0]}
         return nst.sweep(*given, **more | few)
 
     monkeypatch.setattr(script, "nst", type("nst", (), {"sweep": staticmethod(here)}))
