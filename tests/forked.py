@@ -74,6 +74,10 @@ class Forked:
         self._process.join(seconds)
         return self._process.exitcode
 
+    def poll(self) -> int | None:
+        """Its exit code, or None if it still runs."""
+        return self._process.exitcode
+
     def send_signal(self, number: int) -> None:
         if self._process.is_alive():
             os.kill(self.pid, number)

@@ -14,8 +14,14 @@ from nst_utils.networks.weights import CAFFE, Weights
 DIVISOR = 8
 
 
-def thin_vgg19(precision: str = "float32") -> Network:
-    """For tests of what goes on around the network; normalized as the real one is.
+def thin_vgg19(
+    precision: str = "float32",
+    *,
+    pooling: str = "avg",
+    normalized: str = "authors",
+    padding: str = "nearest",
+) -> Network:
+    """For tests of what goes on around the network; made and normalized as the real one is.
 
     Its kernels are random (He et al. 2015), so its pictures look like nothing.
     """
@@ -33,6 +39,9 @@ def thin_vgg19(precision: str = "float32") -> Network:
     biases = {layer: torch.zeros(n) for layer, (n, _, _) in shapes.items()}
     architecture = dataclasses.replace(vgg, shapes=shapes)
     weights = Weights(architecture, kernels, biases, CAFFE, "VGG-19 with few, random filters")
-    photograph = nst.load_image("chelsea", size=64)
-    means = mean_activations(Network(weights, "max"), [photograph])
-    return Network(weights, "avg", means, precision, padding="nearest", means_of="max")
+    means_of = {"authors": "max", "none": None}[normalized]
+    means = None
+    if means_of is not None:
+        photograph = nst.load_image("chelsea", size=64)
+        means = mean_activations(Network(weights, means_of), [photograph])
+    return Network(weights, pooling, means, precision, padding=padding, means_of=means_of)
