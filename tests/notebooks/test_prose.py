@@ -29,6 +29,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         **dict.fromkeys(["8,256", "32,896", "131,328", "319"], OF_PYRAMID),
     },
     "03": {"341": "rows of the photograph at 512 px"},
+    "04": {"5e-4": "the authors' later program"},
     "06": {"5e-4": OF_FIGURE_3, "5e-3": OF_FIGURE_3},
     "07": {
         "3e-6": "a weight of the preset table, there with three digits",
