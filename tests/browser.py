@@ -48,7 +48,7 @@ OPENED = f"number => {IDLE} && {BOOK}.content.widgets.length === number"
 def comes_true(page: Page, condition: str, seconds: float, argument: Any = None) -> bool:
     """Whether it does within that time: the caller can tell better what was not there."""
     try:
-        page.wait_for_function(condition, arg=argument, timeout=1000 * seconds, polling=200)
+        page.wait_for_function(condition, arg=argument, timeout=1000 * seconds, polling=50)
     except sync_api.TimeoutError:
         return False
     return True

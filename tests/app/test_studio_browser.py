@@ -28,6 +28,7 @@ from browser import (
     free_port,
     jupyterlab,
     serving,
+    sync_api,
 )
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
@@ -35,7 +36,7 @@ from PIL import Image
 from nst_utils.app.recipe_files import read_png
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Error, Page, Request
+    from playwright.sync_api import Browser, Page, Request
 
 APP = Path(__file__).resolve().parents[2] / "notebooks" / "app" / "studio.ipynb"
 LONG = "size=64, steps=10000"
@@ -177,8 +178,7 @@ def test_a_run_is_watched_changed_paused_resumed_stopped_saved_and_reopened(
     click(page, ".nst-pause")
     assert wait_for(page, ".nst-state", "Paused") < 4 * ANSWER
     paused = page.evaluate(SOURCE.format(0))
-    time.sleep(1)
-    assert page.evaluate(SOURCE.format(0)) == paused
+    assert not comes_true(page, CHANGED, 1, paused)
     click(page, ".nst-pause")
     assert wait_for(page, ".nst-state", "Going on") < 4 * ANSWER
     wait_for_another_picture(page)
@@ -374,6 +374,8 @@ def test_two_studios_and_a_cell_that_is_run_again(long_studios: Page) -> None:
     wait_for(page, ".nst-state", "press Start", 0)
     assert count_threads(page) == 1
     assert "Painting" in text(page, ".nst-state", 1)
+    click(page, ".nst-stop", 1)  # it would take a processor from the tests that follow
+    wait_for(page, ".nst-state", "Stopped", 1)
 
 
 def run_cell(page: Page, number: int) -> None:
@@ -444,7 +446,7 @@ def reload_at_once(page: Page) -> None:
     while True:
         try:
             page.reload(wait_until="commit")
-        except Error as error:
+        except sync_api.Error as error:
             if "Not attached to an active page" not in error.message:
                 raise
             page.wait_for_timeout(50)

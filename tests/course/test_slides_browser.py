@@ -17,6 +17,11 @@ import slides  # noqa: E402
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="there is no Chromium")
 COUNT = len(slides.slides((FOLDER / "slides.md").read_text(encoding="utf-8")))
+# To a slide, until it is drawn.
+TURN = """number => new Promise(drawn => {
+  Reveal.slide(number);
+  requestAnimationFrame(() => requestAnimationFrame(drawn));
+})"""
 # What is cut off, or so small that the last row sees nothing.
 AMISS = """() => {
   const amiss = [], slide = Reveal.getCurrentSlide().querySelector('.slide');
@@ -55,8 +60,7 @@ def deck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str, l
 @pytest.mark.parametrize("number", range(COUNT))
 def test_a_slide_fits(deck: tuple[Any, str, list[str]], number: int) -> None:
     page, *_ = deck
-    page.evaluate(f"Reveal.slide({number})")
-    page.wait_for_timeout(50)
+    page.evaluate(TURN, number)
     assert page.evaluate(AMISS) == []
 
 
