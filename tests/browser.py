@@ -46,9 +46,13 @@ OPENED = f"number => {IDLE} && {BOOK}.content.widgets.length === number"
 
 
 def comes_true(page: Page, condition: str, seconds: float, argument: Any = None) -> bool:
-    """Whether it does within that time: the caller can tell better what was not there."""
+    """Whether it does within that time: the caller can tell better what was not there.
+
+    It looks every 50 ms; where minutes are given, a thousand times at most.
+    """
     try:
-        page.wait_for_function(condition, arg=argument, timeout=1000 * seconds, polling=50)
+        every = max(50, seconds)
+        page.wait_for_function(condition, arg=argument, timeout=1000 * seconds, polling=every)
     except sync_api.TimeoutError:
         return False
     return True
