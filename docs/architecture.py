@@ -45,11 +45,9 @@ def modules() -> dict[str, Path]:
 def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
     """The modules of the package that a file imports, each once for each statement."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.ImportFrom) or f"{node.module}.".find("nst_utils.") != 0:
-            continue
-        source = f"{node.module}.".removeprefix("nst_utils.")
-        named = [f"{source}{alias.name}" for alias in node.names]
-        yield from [source[:-1]] if source[:-1] in known else (n for n in named if n in known)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            named = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            yield from (n for n in (x.removeprefix("nst_utils.") for x in named) if n in known)
 
 
 def told() -> list[str]:

@@ -40,19 +40,17 @@ def add_transfer_options(sub: argparse.ArgumentParser) -> None:
 
 def add_content_options(sub: argparse.ArgumentParser) -> None:
     """Of ``nst reconstruct-content``."""
-    sub.add_argument("image", metavar="IMAGE", help="photograph: a file or a bundled name")
     sub.add_argument(
         "--layers",
         type=layers,
         default=list(RECONSTRUCTION_LAYERS),
         help=f"a picture for each, comma separated ({','.join(RECONSTRUCTION_LAYERS)})",
     )
-    _add_reconstruction_options(sub)
+    _add_reconstruction_options(sub, "photograph")
 
 
 def add_texture_options(sub: argparse.ArgumentParser) -> None:
     """Of ``nst reconstruct-style``."""
-    sub.add_argument("image", metavar="IMAGE", help="painting: a file or a bundled name")
     sub.add_argument(
         "--layer-sets",
         type=layer_sets,
@@ -60,10 +58,11 @@ def add_texture_options(sub: argparse.ArgumentParser) -> None:
         help='sets separated by semicolons: "conv1_1;conv1_1,conv2_1"',
     )
     add_statistics_option(sub)
-    _add_reconstruction_options(sub)
+    _add_reconstruction_options(sub, "painting")
 
 
-def _add_reconstruction_options(sub: argparse.ArgumentParser) -> None:
+def _add_reconstruction_options(sub: argparse.ArgumentParser, what: str) -> None:
+    sub.add_argument("image", metavar="IMAGE", help=f"{what}: a file or a bundled name")
     sub.set_defaults(preset="paper")
     add_output_options(sub)
     add_run_options(sub)

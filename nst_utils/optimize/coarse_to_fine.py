@@ -154,11 +154,12 @@ def _at(row: Row, size: tuple[int, int], share: float, made: Made) -> Row:
 
 def _without_copying(row: Row, net: Network, size: tuple[int, int]) -> Row:
     """The row without the style layers that would nearly determine a picture of ``size``."""
+    area = min(row.areas, default=1.0)
     positions = {layer: math.prod(net.architecture.size(layer, size)) for layer in row.style_layers}
     layers = {
         layer: weight
         for layer, weight in row.style_layers.items()
-        if min(row.areas, default=1.0) * positions[layer] >= net.filters(layer)
+        if area * positions[layer] >= net.filters(layer)
     }
     return replace(row, style_layers=layers)
 

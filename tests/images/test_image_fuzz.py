@@ -123,7 +123,7 @@ def test_a_picture_read_in_strips_is_the_same_bit_for_bit(
         whole = load_image(io.BytesIO(content))
         monkeypatch.setattr(conversion, "_STRIP", 7 * whole.shape[3])
         assert torch.equal(load_image(io.BytesIO(content)), whole)
-        for size in (9, 80, (whole.shape[2], 17), (50, 3)):
+        for size in (9, 80, (whole.shape[2], 17), (17, whole.shape[3]), (50, 3)):
             assert torch.equal(load_image(io.BytesIO(content), size), resize(whole, size))
         monkeypatch.undo()
 
