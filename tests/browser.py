@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
@@ -156,6 +156,20 @@ def jupyterlab(folder: Path, browser: Browser, quick: bool) -> Iterator[Lab]:
     command += ["--LabApp.expose_app_in_browser=True"]
     with serving(command, port, folder, quick) as address:
         yield Lab(folder, address, browser)
+
+
+def reload(page: Page, until: Literal["commit", "load"] = "load") -> None:
+    """Load it again; Chromium refuses while it puts one page in the place of another."""
+    deadline = time.monotonic() + START
+    while True:
+        try:
+            page.reload(wait_until=until, timeout=1000 * START)
+        except sync_api.Error as error:
+            if "Not attached to an active page" not in error.message or time.monotonic() > deadline:
+                raise
+            page.wait_for_timeout(50)
+        else:
+            return
 
 
 # What axe-core finds in JupyterLab's own parts of a notebook, which are not ours to mend: editors,

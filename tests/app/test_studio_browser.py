@@ -27,8 +27,8 @@ from browser import (
     comes_true,
     free_port,
     jupyterlab,
+    reload,
     serving,
-    sync_api,
 )
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
@@ -457,19 +457,6 @@ def kernels_of(port: int) -> int:
     return sum("ipykernel_launcher" in each.cmdline() for each in server.children(recursive=True))
 
 
-def reload_at_once(page: Page) -> None:
-    """Load it again; Chromium refuses while it puts one page in the place of another."""
-    while True:
-        try:
-            page.reload(wait_until="commit")
-        except sync_api.Error as error:
-            if "Not attached to an active page" not in error.message:
-                raise
-            page.wait_for_timeout(50)
-        else:
-            return
-
-
 @needs_voila
 def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> None:
     """A run is found again however often its page is loaded; there is one process, for one visitor;
@@ -497,8 +484,8 @@ def test_the_app_as_make_studio_opens_it(tmp_path: Path, browser: Browser) -> No
 
         page.on("dialog", leave)
         for _ in range(4):
-            reload_at_once(page)
-        page.reload()
+            reload(page, until="commit")
+        reload(page)
         assert {*asked} == {"beforeunload"}
         page.wait_for_selector(".nst-start", timeout=1000 * START)
         wait_for_another_picture(page)
