@@ -28,7 +28,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "156": "pixels that conv5_1 sees",
         **dict.fromkeys(["8,256", "32,896", "131,328", "319"], OF_PYRAMID),
     },
-    "03": {"341": "rows of the photograph at 512 px"},
     "04": {"5e-4": "the authors' later program"},
     "06": {"5e-4": OF_FIGURE_3, "5e-3": OF_FIGURE_3},
     "07": {
