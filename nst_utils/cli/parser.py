@@ -21,6 +21,7 @@ from nst_utils.cli.figure_options import (
 from nst_utils.cli.grammar import Command, Parser, refuse
 from nst_utils.cli.options import add_device_option
 from nst_utils.cli.serving import add_studio_options, studio_command
+from nst_utils.cli.waiting import sleep_sooner
 from nst_utils.cli.wording import in_options
 from nst_utils.support import checks
 from nst_utils.support.interrupts import command_ends_once, exit_code
@@ -140,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own = argv is None  # then the process ends with this
     if own:
         claim_numbers()
+        sleep_sooner()
     with command_ends_once(own) as request:
         try:
             code = _run(argv)
