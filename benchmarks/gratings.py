@@ -1,4 +1,4 @@
-"""Why is there a weave where the photograph is smooth? A grating of each frequency, tried out.
+r"""Why is there a weave where the photograph is smooth? A grating of each frequency, tried out.
 
 A finished picture is smoothed by a Gaussian of 3 pixels, in those parts that are smooth in the
 photograph and plain in the picture. There a faint grating of one frequency is laid over it, gray
@@ -6,11 +6,12 @@ levels that rise and fall, and both losses are taken again. Where their weighted
 the grating than without, the loss asks for it. Beside it: how much the finished picture has of each
 frequency there, in units of what the painting has on average.
 
-    python benchmarks/gratings.py PHOTOGRAPH PAINTING PICTURE --content-weight ALPHA
+    python benchmarks/gratings.py PHOTOGRAPH PAINTING PICTURE --content-weight ALPHA \
+        [--content-layer conv4_2]
 
 The photograph and the painting (files or bundled names) are scaled to the picture's longest side.
-The table is printed, the maps are written to ``gratings/``. 337 evaluations without a gradient: ten
-minutes at 512 px on one thread.
+The table is printed; it and the maps are kept in ``gratings/``. 337 evaluations without a gradient:
+ten minutes at 512 px on one thread.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm, Normalize
 from torch import Tensor
 from torch.nn import functional as fn
+from torchvision.transforms.functional import gaussian_blur
 from tqdm.auto import tqdm
 
 import nst_utils as nst
@@ -45,25 +47,19 @@ Losses = Callable[[Tensor], Tensor]
 
 
 def blurred(x: Tensor, sigma: float) -> Tensor:
-    """(B, C, H, W) seen through a Gaussian of that many pixels; its edges count on."""
-    reach = round(3 * sigma)
-    bell = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2))
-    bell = (bell / bell.sum()).view(1, 1, 1, -1).expand(x.shape[1], -1, -1, -1)
-    for kernel in (bell, bell.transpose(2, 3)):
-        sides = [side // 2 for side in (kernel.shape[3], kernel.shape[2]) for _ in range(2)]
-        x = fn.conv2d(fn.pad(x, sides, mode="replicate"), kernel, groups=x.shape[1])
-    return x
+    """(B, C, H, W) seen through a Gaussian of that many pixels."""
+    return gaussian_blur(x, [2 * round(3 * sigma) + 1] * 2, [sigma] * 2)
 
 
-def losses_of(photograph: Tensor, painting: Tensor, content_weight: float) -> Losses:
+def losses_of(photograph: Tensor, painting: Tensor, layer: str, content_weight: float) -> Losses:
     """Weighted losses of a picture: those of the style layers, and last that of the content."""
     net = nst.vgg19()
-    style, content = net(painting, STYLE_LAYERS), net(photograph, ["conv4_2"])
+    style, content = net(painting, STYLE_LAYERS), net(photograph, [layer])
 
     def losses(picture: Tensor) -> Tensor:
-        seen = net(picture, [*STYLE_LAYERS, "conv4_2"])
+        seen = net(picture, [*STYLE_LAYERS, layer])
         each = [nst.style_loss(seen[x], style[x]) / len(STYLE_LAYERS) for x in STYLE_LAYERS]
-        each.append(content_weight * nst.content_loss(seen["conv4_2"], content["conv4_2"]))
+        each.append(content_weight * nst.content_loss(seen[layer], content[layer]))
         return torch.cat(each)
 
     return losses
@@ -135,6 +131,7 @@ def main() -> None:
     for name in ("photograph", "painting", "picture"):
         parser.add_argument(name)
     parser.add_argument("--content-weight", type=float, required=True)
+    parser.add_argument("--content-layer", default="conv4_2")
     args = parser.parse_args()
     picture = nst.load_image(args.picture)
     side = max(picture.shape[2:])
@@ -142,7 +139,7 @@ def main() -> None:
     # Of each the smooth third: where the picture has large strokes, they would be smoothed, too.
     smooth = blurred((smooth_part(photograph) & smooth_part(picture)).float(), SIGMA)
     with torch.no_grad():
-        losses = losses_of(photograph, painting, args.content_weight)
+        losses = losses_of(photograph, painting, args.content_layer, args.content_weight)
         before, change = changes(picture, smooth, losses)
         power = spectrum(picture, smooth) / spectrum(painting, torch.ones_like(painting[:, :1]))
     names = [*STYLE_LAYERS, "content"]
@@ -155,8 +152,9 @@ def main() -> None:
         print(f"{period:10.1f}" + "".join(f"{x:10.1e}" for x in [*parts, parts.sum()]))
     OUT.mkdir(exist_ok=True)
     kept = {"before": before.tolist(), "change": change.tolist(), "spectrum": power.tolist()}
-    (OUT / "results.json").write_text(json.dumps(kept) + "\n")
-    draw(change, power, OUT / "maps.jpg")
+    name = f"{args.content_layer}-{args.content_weight:.0e}"
+    (OUT / f"{name}.json").write_text(json.dumps(kept) + "\n")
+    draw(change, power, OUT / f"{name}.jpg")
 
 
 if __name__ == "__main__":
