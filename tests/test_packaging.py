@@ -16,15 +16,19 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 import nst_utils as nst
 from nst_utils.cli.parser import build_parser
+from nst_utils.experiments.complete_settings import Preset
 from nst_utils.networks.weights import BUNDLED_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -434,6 +438,42 @@ def test_options_are_given_by_name(name: str) -> None:
     parameters = inspect.signature(getattr(nst, name)).parameters.values()
     optional = {p.name for p in parameters if p.default is not p.empty and p.kind != p.KEYWORD_ONLY}
     assert optional <= SUBJECTS
+
+
+def public_callables() -> dict[str, Callable[..., Any]]:
+    """Functions, classes and their methods, by name; of presets too, which a function gives."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name in (*nst.__all__, "Preset"):
+        thing = Preset if name == "Preset" else getattr(nst, name)
+        if callable(thing):
+            found[name] = thing
+        for own in vars(thing) if inspect.isclass(thing) else ():
+            if not own.startswith("_") and inspect.isroutine(getattr(thing, own)):
+                found[f"{name}.{own}"] = getattr(thing, own)
+    return found
+
+
+# What takes keywords of any name, called with one that it does not know.
+WITH_ANY_KEYWORDS: dict[str, Callable[..., Any]] = {
+    "studio": nst.studio,
+    "sweep": partial(nst.sweep, "chelsea", "china"),
+    "Preset.network_settings": nst.preset("paper").network_settings,
+    "Preset.transfer_settings": nst.preset("paper").transfer_settings,
+    "Preset.build_network": nst.preset("paper").build_network,
+    "Preset.transfer": partial(nst.preset("paper").transfer, torch.empty(0), torch.empty(0)),
+}
+
+
+def test_a_misspelled_argument_is_refused_everywhere() -> None:
+    of_any_name = {
+        name
+        for name, thing in public_callables().items()
+        if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(thing).parameters.values())
+    }
+    assert of_any_name == {*WITH_ANY_KEYWORDS}
+    for call in WITH_ANY_KEYWORDS.values():
+        with pytest.raises(ValueError, match="unknown setting 'setps'"):
+            call(setps=3)
 
 
 def test_all_lists_what_is_there_in_order() -> None:
