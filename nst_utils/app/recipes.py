@@ -43,7 +43,7 @@ SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
 Foretold = Callable[[Demand, float | None], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The settings of one picture.
 
@@ -129,8 +129,8 @@ class Recipe:
     def run(
         self,
         pictures: Mapping[str, Tensor],
-        so_far: Tensor | None = None,
         *,
+        so_far: Tensor | None = None,
         network: Callable[[], Network] | None = None,
         foretold: Foretold | None = None,
     ) -> Run:

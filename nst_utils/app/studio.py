@@ -145,8 +145,8 @@ class Studio:
         loaded = {recipe.content: self._photo, recipe.style: self._painting}
         # One for the run and its panels, whatever is uploaded meanwhile; the run loads it.
         self._network = cache(recipe.network)
-        run = recipe.run(loaded, self.image, network=self._network, foretold=self._takes)
-        self.session = Session(run, self._on_step, self._on_change)
+        run = recipe.run(loaded, so_far=self.image, network=self._network, foretold=self._takes)
+        self.session = Session(run, on_step=self._on_step, on_change=self._on_change)
         self.session.run_here() if self._blocking else self.session.start()
         return None
 

@@ -28,9 +28,9 @@ MAX_RESPONSE = 1e9
 
 def vgg19(
     weights: str | Path = "bundled",
+    *,
     pooling: str = "avg",
     normalized: str | bool = "authors",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -69,9 +69,9 @@ def vgg19(
 
 def vgg16(
     weights: str | Path = "torchvision",
+    *,
     pooling: str = "avg",
     normalized: str | bool = "authors",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -86,9 +86,9 @@ def vgg16(
 
 def vgg19_bn(
     weights: str | Path = "torchvision",
+    *,
     pooling: str = "avg",
     normalized: str | bool = "none",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -104,9 +104,9 @@ def vgg19_bn(
 
 def squeezenet1_1(
     weights: str | Path = "torchvision",
+    *,
     pooling: str = "max",
     normalized: str | bool = "none",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -144,7 +144,7 @@ def _build(
     checks.one_of("precision", precision, PRECISIONS)
     loaded = load_weights(weights, preprocessing, name)
     if str(weights) != "bundled":
-        _check_responses(Network(loaded, pooling), loaded.description)
+        _check_responses(Network(loaded, pooling=pooling), loaded.description)
     # Paper: nothing on the order. Here: the means before the pooling is replaced, because those
     # are what the authors' own normalized network was divided by.
     means_of = {"authors": "max", "pooling": pooling, "none": None}[normalized]
@@ -152,9 +152,16 @@ def _build(
     if means_of is not None:
         means = loaded.mean_activations.get(means_of)
         if means is None:
-            means = mean_activations(Network(loaded, means_of), _bundled_pictures())
+            means = mean_activations(Network(loaded, pooling=means_of), _bundled_pictures())
     padding = padding or usual_padding(normalized)
-    return Network(loaded, pooling, means, precision, padding=padding, means_of=means_of)
+    return Network(
+        loaded,
+        pooling=pooling,
+        mean_activations=means,
+        precision=precision,
+        padding=padding,
+        means_of=means_of,
+    )
 
 
 def _check_responses(net: Network, name: str) -> None:

@@ -55,10 +55,10 @@ class Network(nn.Module):
     def __init__(
         self,
         weights: Weights,
+        *,
         pooling: str = "avg",
         mean_activations: dict[str, Tensor] | None = None,
         precision: str = "float32",
-        *,
         padding: str = "zeros",
         means_of: str | None = None,
     ) -> None:

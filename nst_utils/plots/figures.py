@@ -53,8 +53,8 @@ class Drawing(Figure):
 
 def show(
     images: Tensor | Result | Sequence[Tensor | Result],
-    titles: Sequence[str] | None = None,
     *,
+    titles: Sequence[str] | None = None,
     columns: int | None = None,
     width: float | None = None,
     insets: Sequence[Tensor | None] | None = None,
