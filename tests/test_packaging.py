@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -278,6 +278,37 @@ def test_imports_go_one_way(name: str) -> None:
     place = next(i for i, row in enumerate(FOLDERS) if folder_of(name) in row)
     allowed = {folder_of(name)}.union(*FOLDERS[:place])
     assert {folder_of(each) for each in imported(MODULES[name])} <= allowed
+
+
+def defined(tree: ast.Module) -> Iterator[str]:
+    """The names that a module makes itself."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        yield from (
+            each.id
+            for target in targets
+            if target
+            for each in ast.walk(target)
+            if isinstance(each, ast.Name)
+        )
+
+
+def test_a_name_is_imported_from_where_it_is_made() -> None:
+    """Not from a module that happens to have imported it."""
+    trees = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+    made = {f"nst_utils.{name}": {*defined(tree)} for name, tree in trees.items()}
+    found = []
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in made:
+                found += [
+                    f"{name}: {each.name} of {node.module}"
+                    for each in node.names
+                    if each.name not in made[node.module]
+                ]
+    assert not found
 
 
 @pytest.mark.parametrize("folder", [name for row in FOLDERS for name in row])

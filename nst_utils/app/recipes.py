@@ -18,10 +18,11 @@ from torch import Tensor
 from nst_utils.app import own_weights
 from nst_utils.app.limits import Limits
 from nst_utils.app.sessions import Run
-from nst_utils.experiments.arguments import INITS, style_table
+from nst_utils.experiments.arguments import style_table
+from nst_utils.experiments.defaults import CONTENT_LAYERS, CONTENT_WEIGHT, INITS
 from nst_utils.experiments.large import Demand, demand, is_large, passes_of, seconds
 from nst_utils.experiments.presets import preset
-from nst_utils.experiments.style_transfer import CONTENT_LAYERS, CONTENT_WEIGHT, transfer
+from nst_utils.experiments.style_transfer import transfer
 from nst_utils.images.files import load_image, resize
 from nst_utils.images.names import samples
 from nst_utils.networks.network import Network

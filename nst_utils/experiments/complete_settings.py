@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from nst_utils.networks.architectures import ARCHITECTURES, usual_padding
-from nst_utils.objective.formulas import OF_VARIATION, Formulas
+from nst_utils.objective.formulas import OF_VARIATION, STYLE_STATISTICS, Formulas
 from nst_utils.optimize.settings import Settings, SmallerFirst
 from nst_utils.support import checks
 
@@ -51,7 +51,7 @@ class Preset:
     style_weight: float
     content_reduction: str
     style_reduction: str
-    style_statistics: str = "gram"
+    style_statistics: str = STYLE_STATISTICS[0]
     tv_weight: float = 0.0
     tv_power: int = Formulas.tv_power
     tv_reduction: str = Formulas.tv_reduction

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 import torch
@@ -50,6 +52,36 @@ def test_settings_are_those_of_a_transfer() -> None:
     """Named where torch is not loaded, so written down."""
     taken = {*inspect.signature(nst.transfer).parameters} - {"content", "style", "net"}
     assert {*OF_TRANSFER, *OF_CALL} == taken
+
+
+# Where a default is another one, on purpose.
+OF_THEIR_OWN = {
+    "transform_features": {"init": "content", "steps": 100},  # a search for each layer
+    "reconstruct_style": {"exact": True},
+    "Row": {"content_weight": 0.0, "style_weight": 0.0},  # asks for nothing
+}
+
+
+def test_a_default_is_the_same_wherever_it_stands() -> None:
+    """Written out where a signature is to be read, and then held together here."""
+    truth = PRESETS["paper"].transfer_settings() | {"seed": 0, "tolerance": None}
+    found = []
+    for module in walk_packages(nst.__path__, "nst_utils."):
+        if module.name.endswith("__main__"):
+            continue
+        for thing in vars(importlib.import_module(module.name)).values():
+            if getattr(thing, "__module__", "") != module.name:
+                continue
+            if not inspect.isfunction(thing) and not (
+                inspect.isclass(thing) and dataclasses.is_dataclass(thing)
+            ):
+                continue
+            own = OF_THEIR_OWN.get(thing.__name__, {})
+            for name, default in defaults(thing).items():
+                if name in truth and isinstance(default, (str, int, float)):
+                    found.append(name)
+                    assert default == (truth | own)[name], f"{name} of {thing.__name__}"
+    assert len(found) > 50
 
 
 def test_the_two_parts_make_up_a_preset() -> None:
