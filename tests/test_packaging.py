@@ -72,6 +72,14 @@ def test_every_file_names_the_same_oldest_python() -> None:
     assert version(pinned[1]) >= floor
 
 
+def test_make_clean_removes_every_environment() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    made = re.findall(r"^([A-Z]+) := \.venv[\w-]*$", makefile, flags=re.MULTILINE)
+    assert len(made) >= 3
+    cleaned = makefile.split("\nclean:\n")[1]
+    assert all(f"$({name})" in cleaned for name in made)
+
+
 def test_the_citation_names_this_version() -> None:
     cited = re.search(
         r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.MULTILINE
