@@ -55,10 +55,11 @@ def vgg19(
             normalized, for the paper, and the latter where it is as trained.
         precision: of the convolutions; Gram matrices, losses and the picture stay float32.
             ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
-            ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (see
-            benchmarks/); ``"float16"``, for GPUs that have no fast bfloat16, with gradients scaled
-            into its range, and slow on a CPU; or ``"auto"``, the fastest where the network is, and
-            chosen again where it is moved (see :mod:`nst_utils.networks.precision`).
+            ``"bfloat16"``, which takes about 0.8 of the time at 256 and 512 px on two cores of an
+            AMD EPYC made for it (benchmarks/README.md); ``"float16"``, for GPUs that have no fast
+            bfloat16, with gradients scaled into its range, and slow on a CPU; or ``"auto"``, the
+            fastest where the network is, and chosen again where it is moved (see
+            :mod:`nst_utils.networks.precision`).
         preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
 
     Raises:
