@@ -32,7 +32,7 @@ demo: $(STAMP)
 	@echo "The picture: $(CURDIR)/$(DEMO)"
 	@echo "For the command nst in this shell: source $(BIN)/activate"
 
-# Two processes of one thread each: on such small pictures, threads mostly wait for one another.
+# Two processes of one thread each (tests/conftest.py says why; the notebooks' kernels need it too).
 # A file's tests stay in one process, which loads what they share once; those in browsers do, too,
 # and those of processes that are killed or measured (the groups of tests/conftest.py). nbval, which
 # takes four seconds to load, only where it is used.
@@ -50,13 +50,12 @@ lint: $(STAMP)
 
 # The tests (not those in a browser) with the oldest of everything that pyproject.toml allows, in an
 # environment of their own. A floor of 1.2 is met by the newest 1.2.x.
-floors: export OMP_NUM_THREADS = 1
 floors: export PYTHONPATH = $(CURDIR)
 floors:
 	$(PYTHON) -m venv $(FLOORS)
 	$(PYTHON) -c 'import re, tomllib; \
 		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-		tests = [x for x in project["optional-dependencies"]["test"] if re.match("hyp|nbval|pyt|scipy", x)]; \
+		tests = [x for x in project["optional-dependencies"]["test"] if re.match("dis|hyp|nbval|pyt|scipy", x)]; \
 		kept = [*project["dependencies"], "ipykernel>=6.17", *tests]; \
 		print("\n".join(re.sub(r">=([\d.]+)$$", r"~=\1.0", x) for x in kept))' \
 		> $(FLOORS)/floors.txt
@@ -120,4 +119,4 @@ $(SITE)/.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(SITE) $(DEMO) $(DIST) build/site course/slides.html
+	rm -rf $(VENV) $(SITE) $(FLOORS) $(DEMO) $(DIST) build/site course/slides.html

@@ -10,6 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+# For torch, which reads it when it is imported, and for the processes that tests start: on such
+# small pictures, threads mostly wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import matplotlib
 import pytest
 import torch

@@ -16,15 +16,19 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 import nst_utils as nst
 from nst_utils.cli.parser import build_parser
+from nst_utils.experiments.complete_settings import Preset
 from nst_utils.networks.weights import BUNDLED_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +70,14 @@ def test_every_file_names_the_same_oldest_python() -> None:
     pinned = re.search(r"- python=(\S+)", (ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert pinned is not None
     assert version(pinned[1]) >= floor
+
+
+def test_make_clean_removes_every_environment() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    made = re.findall(r"^([A-Z]+) := \.venv[\w-]*$", makefile, flags=re.MULTILINE)
+    assert len(made) >= 3
+    cleaned = makefile.split("\nclean:\n")[1]
+    assert all(f"$({name})" in cleaned for name in made)
 
 
 def test_the_citation_names_this_version() -> None:
@@ -276,6 +288,37 @@ def test_imports_go_one_way(name: str) -> None:
     assert {folder_of(each) for each in imported(MODULES[name])} <= allowed
 
 
+def defined(tree: ast.Module) -> Iterator[str]:
+    """The names that a module makes itself."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        yield from (
+            each.id
+            for target in targets
+            if target
+            for each in ast.walk(target)
+            if isinstance(each, ast.Name)
+        )
+
+
+def test_a_name_is_imported_from_where_it_is_made() -> None:
+    """Not from a module that happens to have imported it."""
+    trees = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+    made = {f"nst_utils.{name}": {*defined(tree)} for name, tree in trees.items()}
+    found = []
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in made:
+                found += [
+                    f"{name}: {each.name} of {node.module}"
+                    for each in node.names
+                    if each.name not in made[node.module]
+                ]
+    assert not found
+
+
 @pytest.mark.parametrize("folder", [name for row in FOLDERS for name in row])
 def test_no_imports_go_round_within_a_folder(folder: str) -> None:
     inside = {name: path for name, path in MODULES.items() if folder_of(name) == folder}
@@ -390,13 +433,13 @@ def test_commands_in_the_pages_exist() -> None:
 PUBLIC: dict[str, list[str]] = {
     "load_image": ["path|source", "size"],
     "save_image": ["image", "path"],
-    "vgg19": ["weights", "pooling", "normalized"],
+    "vgg19": ["weights", "*", "pooling", "normalized"],
     "content_loss": ["F", "P"],
     "gram_matrix": ["F"],
     "style_loss": ["F", "A"],
     "reconstruct_content": ["image", "layers"],
     "reconstruct_style": ["image", "layer_sets"],
-    "show": ["images", "titles"],
+    "show": ["images", "*", "titles"],
     "plot_history": ["result"],
     "transfer": ["content", "style", "*", "net", "content_weight", "style_weight", "init"],
 }
@@ -424,16 +467,72 @@ def test_the_fixed_names_take_the_fixed_parameters(name: str) -> None:
         assert inspect.signature(getattr(nst, name)).parameters[parameter].default == default
 
 
-# What a function is about, though it has a default: DESIGN has these in this order.
-SUBJECTS = {"layers", "layer_sets", "size", "titles", "weights", "pooling", "normalized"}
+# What may be given by position though it has a default: what the call is about, as people write it.
+BY_POSITION = {
+    # A picture and its size, as in nst.resize(image, 256).
+    **dict.fromkeys(("load_image", "load_mask", "load_alpha"), "size"),
+    # What is to be loaded: nst.vgg19("my.pth").
+    **dict.fromkeys(("vgg19", "vgg16", "vgg19_bn", "squeezenet1_1"), "weights"),
+    # A picture and its layers: in notebooks, reconstruct_content(photo, ["conv4_2"]).
+    "reconstruct_content": "layers",
+    "reconstruct_style": "layer_sets",
+    "transform_features": "layers",
+    "Film": "frames",  # nst.Film([1, 10, 100])
+    "Objective.evaluate": "rows",  # pictures, and which rows they stand for
+}
+# Plain data: Row(photo, painting, ...) is a line of a table, in its columns' order (notebook 09);
+# the last three are made by the package and read by others.
+DATA = {"Row", "Painting", "Weighting", "Result", "Step", "Sweep"}
 
 
-@pytest.mark.parametrize("name", [n for n in nst.__all__ if inspect.isfunction(getattr(nst, n))])
-def test_options_are_given_by_name(name: str) -> None:
+def public_callables() -> dict[str, Callable[..., Any]]:
+    """Functions, classes and their methods, by name; of presets too, which a function gives."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name in (*nst.__all__, "Preset"):
+        thing = Preset if name == "Preset" else getattr(nst, name)
+        if callable(thing):
+            found[name] = thing
+        for own in vars(thing) if inspect.isclass(thing) else ():
+            if not own.startswith("_") and inspect.isroutine(getattr(thing, own)):
+                found[f"{name}.{own}"] = getattr(thing, own)
+    return found
+
+
+def test_options_are_given_by_name() -> None:
     """``style_loss(F, A, "mean")`` must not take "mean" for a number of positions."""
-    parameters = inspect.signature(getattr(nst, name)).parameters.values()
-    optional = {p.name for p in parameters if p.default is not p.empty and p.kind != p.KEYWORD_ONLY}
-    assert optional <= SUBJECTS
+    found = {
+        name: " ".join(
+            p.name
+            for p in inspect.signature(thing).parameters.values()
+            if p.default is not p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        )
+        for name, thing in public_callables().items()
+        if name not in DATA
+    }
+    assert {name: optional for name, optional in found.items() if optional} == BY_POSITION
+
+
+# What takes keywords of any name, called with one that it does not know.
+WITH_ANY_KEYWORDS: dict[str, Callable[..., Any]] = {
+    "studio": nst.studio,
+    "sweep": partial(nst.sweep, "chelsea", "china"),
+    "Preset.network_settings": nst.preset("paper").network_settings,
+    "Preset.transfer_settings": nst.preset("paper").transfer_settings,
+    "Preset.build_network": nst.preset("paper").build_network,
+    "Preset.transfer": partial(nst.preset("paper").transfer, torch.empty(0), torch.empty(0)),
+}
+
+
+def test_a_misspelled_argument_is_refused_everywhere() -> None:
+    of_any_name = {
+        name
+        for name, thing in public_callables().items()
+        if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(thing).parameters.values())
+    }
+    assert of_any_name == {*WITH_ANY_KEYWORDS}
+    for call in WITH_ANY_KEYWORDS.values():
+        with pytest.raises(ValueError, match="unknown setting 'setps'"):
+            call(setps=3)
 
 
 def test_all_lists_what_is_there_in_order() -> None:

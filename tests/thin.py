@@ -43,5 +43,12 @@ def thin_vgg19(
     means = None
     if means_of is not None:
         photograph = nst.load_image("chelsea", size=64)
-        means = mean_activations(Network(weights, means_of), [photograph])
-    return Network(weights, pooling, means, precision, padding=padding, means_of=means_of)
+        means = mean_activations(Network(weights, pooling=means_of), [photograph])
+    return Network(
+        weights,
+        pooling=pooling,
+        mean_activations=means,
+        precision=precision,
+        padding=padding,
+        means_of=means_of,
+    )

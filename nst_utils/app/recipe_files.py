@@ -10,11 +10,11 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from nst_utils.app.recipes import Recipe, from_json
+from nst_utils.experiments.defaults import DPI
 from nst_utils.experiments.large import is_large
 from nst_utils.images.files import to_pil
 
 KEYWORD = "nst_utils recipe"  # of the text in a PNG
-DPI = 300  # what a large picture is printed at
 
 
 def write_png(image: Tensor, recipe: Recipe, file: BinaryIO) -> None:

@@ -18,10 +18,11 @@ from torch import Tensor
 from nst_utils.app import own_weights
 from nst_utils.app.limits import Limits
 from nst_utils.app.sessions import Run
-from nst_utils.experiments.arguments import INITS, style_table
+from nst_utils.experiments.arguments import style_table
+from nst_utils.experiments.defaults import CONTENT_LAYERS, CONTENT_WEIGHT, INITS
 from nst_utils.experiments.large import Demand, demand, is_large, passes_of, seconds
 from nst_utils.experiments.presets import preset
-from nst_utils.experiments.style_transfer import CONTENT_LAYERS, CONTENT_WEIGHT, transfer
+from nst_utils.experiments.style_transfer import transfer
 from nst_utils.images.files import load_image, resize
 from nst_utils.images.names import samples
 from nst_utils.networks.network import Network
@@ -43,7 +44,7 @@ SO_FAR = "picture so far"  # a start besides those of ``nst.transfer``
 Foretold = Callable[[Demand, float | None], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The settings of one picture.
 
@@ -129,8 +130,8 @@ class Recipe:
     def run(
         self,
         pictures: Mapping[str, Tensor],
-        so_far: Tensor | None = None,
         *,
+        so_far: Tensor | None = None,
         network: Callable[[], Network] | None = None,
         foretold: Foretold | None = None,
     ) -> Run:

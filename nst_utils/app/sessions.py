@@ -83,6 +83,7 @@ class Session:
     def __init__(
         self,
         run: Callable[[Callback], Ended],
+        *,
         on_step: Callable[[Step], object] = lambda step: None,
         on_change: Callable[[], object] = lambda: None,
     ) -> None:
@@ -149,7 +150,7 @@ class Session:
         """Go on after a pause."""
         self._go.set()
 
-    def stop(self, wait: float = 0.0) -> None:
+    def stop(self, *, wait: float = 0.0) -> None:
         """End at the next layer; wait for it for at most so many seconds."""
         self._stop.set()
         self._go.set()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from nst_utils.app.layout import text
-from nst_utils.app.recipe_files import DPI
 from nst_utils.app.sentences import paragraph
+from nst_utils.experiments.defaults import DPI
 from nst_utils.experiments.large import Demand, is_large
 from nst_utils.images.names import samples
 from nst_utils.support.messages import duration, gigabytes

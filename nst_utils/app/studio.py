@@ -30,7 +30,7 @@ from nst_utils.app.work import Work
 from nst_utils.networks.network import Network
 from nst_utils.optimize.results import Step
 from nst_utils.plots.film import spread
-from nst_utils.support.checks import device as check_device
+from nst_utils.support import checks
 from nst_utils.support.quick import quick_steps
 
 
@@ -48,12 +48,10 @@ def studio(*, blocking: bool | None = None, **settings: Any) -> Studio:
         ValueError: a setting that no run could use, or a picture that is not bundled.
     """
     close_those_of_this_cell()
-    on_cpu = check_device(settings.get("device", "auto")).type == "cpu"
+    on_cpu = checks.device(settings.get("device", "auto")).type == "cpu"
     settings.setdefault("size", 256 if on_cpu else 512)
-    known = Recipe.__dataclass_fields__
     for name in settings:
-        if name not in known:
-            raise ValueError(f"the studio has no setting '{name}'; it has {', '.join(known)}")
+        checks.one_of("setting", name, tuple(Recipe.__dataclass_fields__))
     recipe = of_preset(settings.pop("preset", "paper"), **settings)
     here = "google.colab" in sys.modules if blocking is None else blocking
     made = Studio(allowed(recipe), here)
@@ -147,8 +145,8 @@ class Studio:
         loaded = {recipe.content: self._photo, recipe.style: self._painting}
         # One for the run and its panels, whatever is uploaded meanwhile; the run loads it.
         self._network = cache(recipe.network)
-        run = recipe.run(loaded, self.image, network=self._network, foretold=self._takes)
-        self.session = Session(run, self._on_step, self._on_change)
+        run = recipe.run(loaded, so_far=self.image, network=self._network, foretold=self._takes)
+        self.session = Session(run, on_step=self._on_step, on_change=self._on_change)
         self.session.run_here() if self._blocking else self.session.start()
         return None
 

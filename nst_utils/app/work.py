@@ -70,7 +70,7 @@ class Work:
         """End all of it; wait for at most so many seconds."""
         for session in (self._run(), self._tried()):
             if session is not None:
-                session.stop(wait)
+                session.stop(wait=wait)
 
     def _hold(self) -> None:
         session = self.now

@@ -6,7 +6,6 @@ Loaded when one runs, and after :mod:`nst_utils.cli.early` has looked at it: tor
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import math
 from argparse import Namespace
@@ -44,10 +43,6 @@ from nst_utils.support.messages import say, tell
 from nst_utils.support.paths import write_whole
 from nst_utils.support.repeatable import deterministic
 
-_ACCEPTED = inspect.signature(transfer).parameters.keys() - {
-    *("content", "style", "progress", "callback")
-}
-
 
 def _network_options(args: Namespace) -> dict[str, Any]:
     return overrides(args, ("network", *OF_NETWORK))
@@ -73,7 +68,6 @@ def transfer_command(args: Namespace) -> int:
     if args.sheet:
         as_print(args)
     settings = transfer_settings(args)
-    settings = {name: value for name, value in settings.items() if name in _ACCEPTED}
     content = load_image(args.content, args.size)
     alpha = load_alpha(args.content, args.size)
     styles = [load_image(each, args.style_size or args.size) for each in args.style]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nst_utils.experiments.complete_settings import OF_NETWORK
+from nst_utils.experiments.complete_settings import OF_NETWORK, OF_TRANSFER
 from nst_utils.experiments.defaults import INITS
 from nst_utils.experiments.presets import preset
 from nst_utils.images.names import check_bits, check_output, find_picture, output_format
@@ -29,7 +29,7 @@ def network_name(args: Namespace) -> str:
 
 def transfer_settings(args: Namespace) -> dict[str, Any]:
     """The preset's, but for what was given."""
-    return preset(args.preset).transfer_settings(**overrides(args, sorted(vars(args))))
+    return preset(args.preset).transfer_settings(**overrides(args, (*OF_TRANSFER, "checkpoint")))
 
 
 def reconstruction_settings(args: Namespace) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from nst_utils.cli.prints import DPI, millimeters, pixels
+from nst_utils.cli.prints import millimeters, pixels
+from nst_utils.experiments.defaults import DPI
 from nst_utils.experiments.large import demand, passes_of, seconds
 from nst_utils.experiments.presets import preset
 from nst_utils.images.files import load_image

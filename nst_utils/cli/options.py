@@ -12,8 +12,8 @@ from nst_utils.cli.converters import (
     weights,
     whole,
 )
-from nst_utils.cli.prints import DPI, PAPERS, paper
-from nst_utils.experiments.defaults import CONTENT_WEIGHT, PRESERVE_COLORS
+from nst_utils.cli.prints import PAPERS, paper
+from nst_utils.experiments.defaults import CONTENT_WEIGHT, DPI, PRESERVE_COLORS
 from nst_utils.images.names import MAX_SEED
 from nst_utils.networks.architectures import (
     ARCHITECTURES,

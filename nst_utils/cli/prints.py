@@ -9,7 +9,6 @@ import re
 from argparse import ArgumentTypeError
 from typing import NamedTuple
 
-DPI = 300
 # Millimeters, upright.
 PAPERS = {
     "A6": (105.0, 148.0),

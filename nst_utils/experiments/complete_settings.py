@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from nst_utils.networks.architectures import ARCHITECTURES, usual_padding
-from nst_utils.objective.formulas import OF_VARIATION, Formulas
+from nst_utils.objective.formulas import OF_VARIATION, STYLE_STATISTICS, Formulas
 from nst_utils.optimize.settings import Settings, SmallerFirst
 from nst_utils.support import checks
 
@@ -20,6 +19,15 @@ if TYPE_CHECKING:  # settings alone are read without torch
 
 # The settings of a network's builder.
 OF_NETWORK = ("weights", "pooling", "normalized", "padding", "precision")
+# Those of :func:`nst_utils.transfer`, and what it takes that is about one call in one process.
+OF_TRANSFER = (
+    *("content_weight", "style_weight", "content_layers", "style_layers", "style_layer_weights"),
+    *("content_reduction", "style_reduction", "style_statistics"),
+    *("tv_weight", "tv_power", "tv_reduction", "tv_color"),
+    *("style_blend", "masks", "style_masks", "preserve_color", "init", "steps", "smaller_first"),
+    *("optimizer", "learning_rate", "tolerance", "exact", "seed", "device", "tile"),
+)
+OF_CALL = ("callback", "progress", "checkpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +51,7 @@ class Preset:
     style_weight: float
     content_reduction: str
     style_reduction: str
-    style_statistics: str = "gram"
+    style_statistics: str = STYLE_STATISTICS[0]
     tv_weight: float = 0.0
     tv_power: int = Formulas.tv_power
     tv_reduction: str = Formulas.tv_reduction
@@ -64,10 +72,13 @@ class Preset:
         """The arguments of the network's builder.
 
         With another ``network``, whose numbers are not those of the preset, they are torchvision's
-        unless said otherwise.
+        unless said otherwise. Raises ``ValueError`` for a setting that is not one of ``network``
+        and of the builder.
         """
+        _check_names(overrides, ("network", *OF_NETWORK))
         settings = {name: getattr(self, name) for name in OF_NETWORK}
         network = overrides.get("network", self.network)
+        checks.one_of("network", network, tuple(ARCHITECTURES))
         if network != self.network:
             settings["weights"] = "bundled" if network == "vgg19" else "torchvision"
             if not ARCHITECTURES[network].can_be_normalized:
@@ -76,12 +87,12 @@ class Preset:
                 settings["padding"] = "zeros"
         elif "normalized" in overrides:  # which the padding belongs to
             settings["padding"] = usual_padding(overrides["normalized"])
-        return settings | {k: v for k, v in overrides.items() if k in OF_NETWORK}
+        return settings | {k: v for k, v in overrides.items() if k != "network"}
 
     def transfer_settings(self, **overrides: Any) -> dict[str, Any]:
-        """The arguments of :func:`nst_utils.transfer`."""
-        others = ("summary", "network", *OF_NETWORK)
-        names = [field.name for field in fields(self) if field.name not in others]
+        """The arguments of :func:`nst_utils.transfer`; ``ValueError`` for what is none of them."""
+        _check_names(overrides, (*OF_TRANSFER, *OF_CALL))
+        names = [field.name for field in fields(self) if field.name in OF_TRANSFER]
         settings = {name: getattr(self, name) for name in names}
         if "style_layers" in overrides:  # the weights belong to the preset's own layers
             settings["style_layer_weights"] = None
@@ -94,19 +105,16 @@ class Preset:
             settings["smaller_first"] = self._part_of(
                 self.smaller_first, checks.count("steps", overrides["steps"])
             )
-        return settings | {k: v for k, v in overrides.items() if k not in others}
+        return settings | overrides
 
     def build_network(self, **overrides: Any) -> Network:
-        """The network; raises as its builder does (see :mod:`nst_utils.networks.builders`).
-
-        ``ValueError`` for a setting that is not one of ``network`` and of its builder.
+        """The network; raises as :meth:`network_settings` and its builder do (see
+        :mod:`nst_utils.networks.builders`).
         """
         from nst_utils.networks.builders import NETWORKS
 
-        for setting in overrides:
-            checks.one_of("setting", setting, ("network", *OF_NETWORK))
-        name = checks.one_of("network", overrides.get("network", self.network), tuple(NETWORKS))
-        return NETWORKS[name](**self.network_settings(**overrides))
+        settings = self.network_settings(**overrides)
+        return NETWORKS[overrides.get("network", self.network)](**settings)
 
     def transfer(
         self,
@@ -132,10 +140,8 @@ class Preset:
         from nst_utils.experiments.style_transfer import transfer
 
         of_network = {x: overrides.pop(x) for x in ("network", *OF_NETWORK) if x in overrides}
-        known = [*inspect.signature(transfer).parameters][2:]
-        known += [] if net is not None else ["network", *OF_NETWORK]
-        for setting in overrides:
-            checks.one_of("setting", setting, known)
+        of_any = () if net is not None else ("network", *OF_NETWORK)
+        _check_names(overrides, (*OF_TRANSFER, *OF_CALL, *of_any))
         if of_network and net is not None:
             raise ValueError(
                 f"{next(iter(of_network))} is of no use beside net; leave one of them out"
@@ -150,6 +156,12 @@ class Preset:
         part = min(1.0, steps / self.steps)
         first = {share: round(here * part) for share, here in whole.items()}
         return first if min(first.values()) and sum(first.values()) < steps else None
+
+
+def _check_names(overrides: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Or a misspelled setting would be taken for the preset's."""
+    for setting in overrides:
+        checks.one_of("setting", setting, known)
 
 
 def side_by_side(presets: Mapping[str, Preset]) -> str:

@@ -18,3 +18,6 @@ TRANSFORM_LAYERS = ("conv4_1",)
 # Figure 1.
 RECONSTRUCTION_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
 STYLE_LAYER_SETS = tuple(STYLE_LAYERS[:depth] for depth in range(1, len(STYLE_LAYERS) + 1))
+
+# Dots to an inch of a picture that is to hang on a wall.
+DPI = 300

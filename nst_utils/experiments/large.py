@@ -17,7 +17,7 @@ from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
 from nst_utils.objective.rows import Row
 from nst_utils.objective.statistics import add_up
-from nst_utils.optimize.settings import checked_shares
+from nst_utils.optimize.settings import Settings, checked_shares
 from nst_utils.support import checks
 
 # What a picture is begun at, where strokes and shapes are found; then it is enlarged twice.
@@ -103,14 +103,14 @@ def demand(net: Network, content: Tensor, style: Tensor, settings: Mapping[str, 
     )
     size = (content.shape[2], content.shape[3])
     free = available(checks.device(settings["device"]))
-    optimizer = settings.get("optimizer", "lbfgs")
+    optimizer = settings.get("optimizer", Settings.optimizer)
     tile, need = tile_that_fits(net, row, 0.9 * free, settings.get("tile"), optimizer)
     stages = _stages(settings, size)
     return Demand(size, tile, need, free, tuple((round(s * max(size)), n) for s, n in stages))
 
 
 def tile_that_fits(
-    net: Network, row: Row, free: float, given: int | None, optimizer: str = "lbfgs"
+    net: Network, row: Row, free: float, given: int | None, optimizer: str = Settings.optimizer
 ) -> tuple[int | None, int]:
     """The largest tiles that fit into so many bytes, ``None`` for none, or the given; and what they
     need."""
@@ -138,7 +138,7 @@ def seconds(
     """
     small = [resize(each, min(_PROBE, max(each.shape[2:]))) for each in (content, style)]
     how = {name: settings[name] for name in _COUNT if name in settings}
-    how |= {"exact": how.get("optimizer", "lbfgs") == "lbfgs", "progress": False}
+    how |= {"exact": how.get("optimizer", Settings.optimizer) == "lbfgs", "progress": False}
     probe = transfer(small[0], small[1], net=net, steps=_PROBE_STEPS, **how)
     if probe.interrupted:
         raise KeyboardInterrupt

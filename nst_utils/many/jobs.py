@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nst_utils.experiments.complete_settings import OF_NETWORK
+from nst_utils.experiments.complete_settings import OF_NETWORK, OF_TRANSFER
 from nst_utils.experiments.defaults import INITS, PRESERVE_COLORS
 from nst_utils.experiments.presets import preset
 from nst_utils.images.names import MAX_SEED, find_picture, samples
@@ -30,14 +30,6 @@ from nst_utils.support import checks
 from nst_utils.support.paths import user_path
 from nst_utils.support.quick import is_quick
 
-# What `nst_utils.transfer` takes, but for what is about one call in one process.
-OF_TRANSFER = (
-    *("content_weight", "style_weight", "content_layers", "style_layers", "style_layer_weights"),
-    *("content_reduction", "style_reduction", "style_statistics"),
-    *("tv_weight", "tv_power", "tv_reduction", "tv_color"),
-    *("style_blend", "masks", "style_masks", "preserve_color", "init", "steps", "smaller_first"),
-    *("optimizer", "learning_rate", "tolerance", "exact", "seed", "device", "tile"),
-)
 SETTINGS = (
     "content",
     "style",

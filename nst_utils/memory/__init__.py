@@ -1,1 +1,1 @@
-"""How much memory a run takes, and how much there is."""
+"""How much memory a run takes, how much there is, and going on with less where it runs out."""

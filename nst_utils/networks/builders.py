@@ -28,9 +28,9 @@ MAX_RESPONSE = 1e9
 
 def vgg19(
     weights: str | Path = "bundled",
+    *,
     pooling: str = "avg",
     normalized: str | bool = "authors",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -55,10 +55,11 @@ def vgg19(
             normalized, for the paper, and the latter where it is as trained.
         precision: of the convolutions; Gram matrices, losses and the picture stay float32.
             ``"float32"`` (on an NVIDIA GPU, with TF32 where torch's settings allow it);
-            ``"bfloat16"``, which takes about 0.8 of the time on processors made for it (see
-            benchmarks/); ``"float16"``, for GPUs that have no fast bfloat16, with gradients scaled
-            into its range, and slow on a CPU; or ``"auto"``, the fastest where the network is, and
-            chosen again where it is moved (see :mod:`nst_utils.networks.precision`).
+            ``"bfloat16"``, which takes about 0.8 of the time at 256 and 512 px on two cores of an
+            AMD EPYC made for it (benchmarks/README.md); ``"float16"``, for GPUs that have no fast
+            bfloat16, with gradients scaled into its range, and slow on a CPU; or ``"auto"``, the
+            fastest where the network is, and chosen again where it is moved (see
+            :mod:`nst_utils.networks.precision`).
         preprocessing: ``"caffe"`` or ``"torchvision"``, where the file's names do not tell.
 
     Raises:
@@ -69,9 +70,9 @@ def vgg19(
 
 def vgg16(
     weights: str | Path = "torchvision",
+    *,
     pooling: str = "avg",
     normalized: str | bool = "authors",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -86,9 +87,9 @@ def vgg16(
 
 def vgg19_bn(
     weights: str | Path = "torchvision",
+    *,
     pooling: str = "avg",
     normalized: str | bool = "none",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -104,9 +105,9 @@ def vgg19_bn(
 
 def squeezenet1_1(
     weights: str | Path = "torchvision",
+    *,
     pooling: str = "max",
     normalized: str | bool = "none",
-    *,
     padding: str | None = None,
     precision: str = "float32",
     preprocessing: str | None = None,
@@ -144,7 +145,7 @@ def _build(
     checks.one_of("precision", precision, PRECISIONS)
     loaded = load_weights(weights, preprocessing, name)
     if str(weights) != "bundled":
-        _check_responses(Network(loaded, pooling), loaded.description)
+        _check_responses(Network(loaded, pooling=pooling), loaded.description)
     # Paper: nothing on the order. Here: the means before the pooling is replaced, because those
     # are what the authors' own normalized network was divided by.
     means_of = {"authors": "max", "pooling": pooling, "none": None}[normalized]
@@ -152,9 +153,16 @@ def _build(
     if means_of is not None:
         means = loaded.mean_activations.get(means_of)
         if means is None:
-            means = mean_activations(Network(loaded, means_of), _bundled_pictures())
+            means = mean_activations(Network(loaded, pooling=means_of), _bundled_pictures())
     padding = padding or usual_padding(normalized)
-    return Network(loaded, pooling, means, precision, padding=padding, means_of=means_of)
+    return Network(
+        loaded,
+        pooling=pooling,
+        mean_activations=means,
+        precision=precision,
+        padding=padding,
+        means_of=means_of,
+    )
 
 
 def _check_responses(net: Network, name: str) -> None:

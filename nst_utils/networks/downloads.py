@@ -76,6 +76,9 @@ def _has_hash(digest: str, name: str) -> bool:
 
 def _download(url: str, file: BinaryIO) -> None:
     """Write what comes, with a progress bar on standard error; raise unless it is that file."""
+    # torch.hub.download_url_to_file would need as many lines around it. Its timeout is the whole
+    # process's, a full disk or a kill leaves its file behind, and a connection that was cut is not
+    # told from a wrong file.
     digest, name, came = hashlib.sha256(), url.rpartition("/")[2], 0
     # The server knows this name; some turn Python's own away.
     request = urllib.request.Request(url, headers={"User-Agent": "torch.hub"})

@@ -26,6 +26,7 @@ from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
 
 # Called after every layer, where set for this thread: it may wait, or end the run by an exception.
+# The studio sets it, to pause and to stop within an evaluation (app/sessions.py).
 between_layers: ContextVar[Callable[[], None] | None] = ContextVar("between_layers", default=None)
 
 _OF_16_BITS = (torch.float16, torch.bfloat16)
@@ -55,10 +56,10 @@ class Network(nn.Module):
     def __init__(
         self,
         weights: Weights,
+        *,
         pooling: str = "avg",
         mean_activations: dict[str, Tensor] | None = None,
         precision: str = "float32",
-        *,
         padding: str = "zeros",
         means_of: str | None = None,
     ) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from nst_utils.experiments.style_transfer import CONTENT_LAYERS, STYLE_LAYERS
+from nst_utils.experiments.defaults import CONTENT_LAYERS, STYLE_LAYERS
 from nst_utils.losses import gram_matrix
 from nst_utils.networks.network import Network, block_of
 from nst_utils.plots.figures import Drawing

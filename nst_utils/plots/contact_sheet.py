@@ -108,7 +108,7 @@ def contact_strip(
     room = 0.85 * width  # these letters are larger
     has_room = all(_fitted(title, room) == title for title in named)
     titles = named if has_room else [_fitted(label, room) for label in told]
-    figure = show(gray, titles, columns=columns, width=width / _PIXELS_PER_INCH)
+    figure = show(gray, titles=titles, columns=columns, width=width / _PIXELS_PER_INCH)
     assert isinstance(figure, Drawing)
     figure.alt = f"Pictures of which {name or 'one setting'} varies: {'; '.join(told)}"
     return figure

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from nst_utils.optimize.loop import Result
+from nst_utils.optimize.results import Result
 from nst_utils.support import checks
 
 # A pixel of a picture is a pixel of the figure, as long as its title has room and a screen too.
@@ -53,8 +53,8 @@ class Drawing(Figure):
 
 def show(
     images: Tensor | Result | Sequence[Tensor | Result],
-    titles: Sequence[str] | None = None,
     *,
+    titles: Sequence[str] | None = None,
     columns: int | None = None,
     width: float | None = None,
     insets: Sequence[Tensor | None] | None = None,

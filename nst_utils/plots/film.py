@@ -50,7 +50,7 @@ class Film:
         ValueError: a step below 1, or (in the run) a row that it does not have.
     """
 
-    def __init__(self, frames: Iterable[int] = FRAMES, picture: int = 0) -> None:
+    def __init__(self, frames: Iterable[int] = FRAMES, *, picture: int = 0) -> None:
         if not checks.is_several(frames):
             raise ValueError(f"frames must be a list of steps, got {checks.shown(frames)}")
         self.frames = {checks.count("frames", frame) for frame in frames}

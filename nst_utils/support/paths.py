@@ -148,6 +148,8 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
     check_writable(path)
     target = user_path(path).resolve()
     remove_leftovers(target)
+    # A name of its own each time: with one for all, files would be whole only where the disk knows
+    # locks, since two processes would write the same one.
     temporary = target.with_name(f"{hidden_prefix(target)}{secrets.token_hex(4)}.part")
     try:
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None

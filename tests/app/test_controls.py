@@ -39,7 +39,7 @@ def test_the_choice_of_a_preset_fills_the_controls(name: str, make: MakeStudio) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sizes": 64}, "the studio has no setting 'sizes'"),
+        ({"sizes": 64}, "unknown setting 'sizes'; did you mean 'size'"),
         ({"size": 64.5}, "size must be a whole number"),
         ({"content": "nobody.jpg"}, "nobody.jpg"),
         ({"style": 5}, "5"),

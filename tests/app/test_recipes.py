@@ -47,7 +47,7 @@ def picture() -> Tensor:
 
 
 def paint(recipe: Recipe, pictures: dict[str, Tensor], so_far: Tensor | None = None) -> nst.Result:
-    return recipe.run(pictures, so_far)(lambda step: None)
+    return recipe.run(pictures, so_far=so_far)(lambda step: None)
 
 
 def with_text(text: str, keyword: str = KEYWORD) -> bytes:

@@ -104,7 +104,7 @@ def test_a_run_that_was_paused_anywhere_paints_the_same_picture(paint: Paint) ->
 def test_stop_ends_a_real_run_within_half_a_second_and_keeps_its_last_step(paint: Paint) -> None:
     told: list[Step] = []
     into: list[Result] = []
-    session = Session(paint(into, steps=1000), told.append)
+    session = Session(paint(into, steps=1000), on_step=told.append)
     session.start()
     assert comes_true(lambda: len(told) >= 2)
     session.stop(wait=0.5)
@@ -157,7 +157,7 @@ def test_an_interrupt_stops_a_run_in_this_thread(
         interrupt(0)
         return paint(steps=1000)(callback)
 
-    session = Session(run, lambda step: interrupt(step.number))
+    session = Session(run, on_step=lambda step: interrupt(step.number))
     session.run_here()
     assert session.state == STOPPED
     assert (session.step.number if session.step else 0) == when
@@ -169,7 +169,7 @@ from nst_utils.app.sessions import Session
 net, picture = nst.vgg19(), torch.rand(1, 3, 64, 64)
 def run(callback):
     return nst.transfer(picture, picture, net=net, steps=100000, callback=callback, progress=False)
-running, paused = Session(run), Session(run, lambda step: paused.pause())
+running, paused = Session(run), Session(run, on_step=lambda step: paused.pause())
 running.start(), paused.start()
 while running.step is None or paused.state != "paused":
     time.sleep(0.01)

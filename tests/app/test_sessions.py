@@ -62,7 +62,7 @@ def test_a_run_goes_on_in_a_thread_of_its_own_until_it_is_finished() -> None:
         told.append(step.number)
         where.add(threading.current_thread())
 
-    session = Session(counting(2), on_step, lambda: told.append(session.state))
+    session = Session(counting(2), on_step=on_step, on_change=lambda: told.append(session.state))
     assert (session.state, session.is_live, session.step) == ("new", False, None)
     assert (session.seconds, session.seconds_left) == (0.0, None)
     session.start()
@@ -98,7 +98,9 @@ def test_a_pause_and_a_stop_take_effect_within_an_evaluation() -> None:
 
 
 def test_a_paused_run_can_be_stopped() -> None:
-    session = Session(counting(1000), lambda step: session.pause() if step.number == 3 else None)
+    session = Session(
+        counting(1000), on_step=lambda step: session.pause() if step.number == 3 else None
+    )
     session.start()
     assert comes_true(lambda: session.state == PAUSED)
     session.stop(wait=0.5)
@@ -156,7 +158,9 @@ def test_its_time_is_counted_without_pauses_and_foretold(monkeypatch: pytest.Mon
             assert session.seconds == before == 16
             session.resume()
 
-    session = Session(run, lambda step: left.append(session.seconds_left), on_change)
+    session = Session(
+        run, on_step=lambda step: left.append(session.seconds_left), on_change=on_change
+    )
     session.run_here()
     clock.now += 100
     assert session.seconds == 28
@@ -177,7 +181,7 @@ def test_small_copies_and_a_slow_beginning_do_not_mislead(monkeypatch: pytest.Mo
             callback(made(number, 1)._replace(done=sum(work[:number]) / sum(work)))
         return result()
 
-    session = Session(run, lambda step: said.append((session.seconds_left, clock.now)))
+    session = Session(run, on_step=lambda step: said.append((session.seconds_left, clock.now)))
     session.run_here()
     for number, (seconds, now) in enumerate(said, start=1):
         if number > 2 and seconds is not None:
@@ -200,7 +204,7 @@ def test_of_several_new_weights_the_last_counts_once() -> None:
             session.reweigh(weights[1])
             session.reweigh(weights[2])
 
-    session = Session(run, on_step)
+    session = Session(run, on_step=on_step)
     session.reweigh(weights[0])
     session.run_here()
     assert got == [weights[0], weights[2], None, None]

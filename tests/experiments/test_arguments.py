@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 from pathlib import Path
@@ -149,3 +150,20 @@ def test_a_presets_learning_rate_belongs_to_its_optimizer() -> None:
     adam = nst.preset("keras-adam")
     assert adam.transfer_settings()["learning_rate"] != 0.02
     assert adam.transfer_settings(optimizer="lbfgs")["learning_rate"] == 0.02
+
+
+def test_what_is_told_as_settings_are_arguments_only() -> None:
+    """``plain_settings(locals())`` comes before any name that is not one of them."""
+    told = "settings = plain_settings(locals())"
+    found = []
+    for path in (Path(nst.__file__).parent / "experiments").glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(function, ast.FunctionDef) or told not in ast.unparse(function):
+                continue
+            texts = [ast.unparse(statement) for statement in function.body]
+            before = ast.Module(function.body[: texts.index(told)], [])
+            names = {each.id for each in ast.walk(before) if isinstance(each, ast.Name)}
+            arguments = {each.arg for each in function.args.args + function.args.kwonlyargs}
+            assert names <= arguments | {"listed"}, function.name
+            found.append(function.name)
+    assert len(found) == 4

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 import nst_utils as nst
 from nst_utils.experiments import presets
+from nst_utils.experiments.complete_settings import OF_CALL, OF_NETWORK, OF_TRANSFER
 from nst_utils.experiments.presets import PRESETS, Preset, preset, preset_table
 from nst_utils.networks.architectures import ARCHITECTURES
 from nst_utils.networks.builders import NETWORKS
@@ -45,11 +48,48 @@ def test_the_preset_paper_is_what_the_functions_default_to() -> None:
     assert nst.vgg19().padding == paper.padding  # None is the paper's, where it is normalized
 
 
+def test_settings_are_those_of_a_transfer() -> None:
+    """Named where torch is not loaded, so written down."""
+    taken = {*inspect.signature(nst.transfer).parameters} - {"content", "style", "net"}
+    assert {*OF_TRANSFER, *OF_CALL} == taken
+
+
+# Where a default is another one, on purpose.
+OF_THEIR_OWN = {
+    "transform_features": {"init": "content", "steps": 100},  # a search for each layer
+    "reconstruct_style": {"exact": True},
+    "Row": {"content_weight": 0.0, "style_weight": 0.0},  # asks for nothing
+}
+
+
+def test_a_default_is_the_same_wherever_it_stands() -> None:
+    """Written out where a signature is to be read, and then held together here."""
+    truth = PRESETS["paper"].transfer_settings() | {"seed": 0, "tolerance": None}
+    found = []
+    for module in walk_packages(nst.__path__, "nst_utils."):
+        if module.name.endswith("__main__"):
+            continue
+        for thing in vars(importlib.import_module(module.name)).values():
+            if getattr(thing, "__module__", "") != module.name:
+                continue
+            if not inspect.isfunction(thing) and not (
+                inspect.isclass(thing) and dataclasses.is_dataclass(thing)
+            ):
+                continue
+            own = OF_THEIR_OWN.get(thing.__name__, {})
+            for name, default in defaults(thing).items():
+                if name in truth and isinstance(default, (str, int, float)):
+                    found.append(name)
+                    assert default == (truth | own)[name], f"{name} of {thing.__name__}"
+    assert len(found) > 50
+
+
 def test_the_two_parts_make_up_a_preset() -> None:
     paper = PRESETS["paper"]
     parts = paper.network_settings() | paper.transfer_settings()
     assert set(parts) | {"summary", "network"} == {f.name for f in dataclasses.fields(Preset)}
     assert not set(paper.network_settings()) & set(paper.transfer_settings())
+    assert set(parts) <= {*OF_NETWORK, *OF_TRANSFER}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -146,6 +186,10 @@ def test_no_setting_is_swallowed(net: Network, content: Tensor, style: Tensor) -
     paper = preset("paper")
     with pytest.raises(ValueError, match="unknown setting 'poling'; did you mean 'pooling'"):
         paper.build_network(poling="max")
+    with pytest.raises(ValueError, match="unknown setting 'pooling'"):
+        paper.transfer_settings(pooling="max")
+    with pytest.raises(ValueError, match="unknown setting 'steps'"):
+        paper.network_settings(steps=3)
     with pytest.raises(ValueError, match="unknown setting 'stepz'; did you mean 'steps'"):
         paper.transfer(content, style, stepz=3)
     with pytest.raises(ValueError, match="unknown setting 'stepz'"):
@@ -165,6 +209,8 @@ def test_another_network_brings_its_own_weights() -> None:
     assert back["weights"] == "bundled"
     with pytest.raises(ValueError, match="unknown network 'vgg'"):
         paper.build_network(network="vgg")
+    with pytest.raises(ValueError, match="unknown network 'vgg'"):
+        paper.network_settings(network="vgg")
 
 
 def test_the_padding_goes_with_the_normalization() -> None:

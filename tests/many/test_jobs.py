@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import pickle
 from pathlib import Path
@@ -12,16 +11,9 @@ import pytest
 from picture_files import noisy
 
 import nst_utils as nst
-from nst_utils.many.jobs import OF_TRANSFER, Job, make_job
+from nst_utils.many.jobs import Job, make_job
 
 PAIR = {"content": "chelsea", "style": "china"}
-
-
-def test_it_knows_every_setting_of_a_transfer() -> None:
-    """But for those that are about one call in one process."""
-    parameters = {*inspect.signature(nst.transfer).parameters}
-    of_a_call = {"content", "style", "net", "callback", "progress", "checkpoint"}
-    assert {*OF_TRANSFER} == parameters - of_a_call
 
 
 def test_a_job_travels_and_is_plain() -> None:

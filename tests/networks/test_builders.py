@@ -84,7 +84,9 @@ def nets(features: Features, tmp_path_factory: pytest.TempPathFactory) -> Nets:
     path = tmp_path_factory.mktemp("weights") / "a.pth"
     loaded = {}
     for name, pooling in CASES:
-        loaded[name, pooling] = builders.NETWORKS[name](save(features[name], path), pooling, False)
+        loaded[name, pooling] = builders.NETWORKS[name](
+            save(features[name], path), pooling=pooling, normalized=False
+        )
     path.unlink()
     return loaded
 
@@ -243,7 +245,7 @@ def test_vgg16_is_normalized_on_the_bundled_pictures(
     pictures = [torch.rand(1, 3, 24, 24)]
     monkeypatch.setattr(builders, "_bundled_pictures", lambda: pictures)
     means = nst.mean_activations(
-        nst.vgg16(save(features["vgg16"], path), "max", padding="zeros"), pictures
+        nst.vgg16(save(features["vgg16"], path), pooling="max", padding="zeros"), pictures
     )
     plain = nst.mean_activations(nets["vgg16", "max"], pictures)
     for layer, mean in means.items():

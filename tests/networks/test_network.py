@@ -159,7 +159,7 @@ def test_average_and_max_pooling_pool(net: Network, content: Tensor) -> None:
     """conv2_1 from conv1_2 by hand, with each pooling."""
     weights = load_weights()
     for pooling, pool in (("avg", fn.avg_pool2d), ("max", fn.max_pool2d)):
-        plain = Network(weights, pooling)
+        plain = Network(weights, pooling=pooling)
         responses = plain(content, ["conv1_2", "conv2_1"])
         kernel, bias = weights.kernels["conv2_1"], weights.biases["conv2_1"]
         by_hand = fn.conv2d(pool(responses["conv1_2"], 2), kernel, bias, padding=1).relu()
@@ -183,9 +183,9 @@ def test_normalization_leaves_the_function_unchanged_up_to_a_scale_per_channel(
 ) -> None:
     normalization, pooling = reading
     means = load_weights().mean_activations[means_of]
-    plain = nst.vgg19("bundled", pooling, "none", padding="nearest")
+    plain = nst.vgg19(pooling=pooling, normalized="none", padding="nearest")
     plain = plain.double()(content.double(), VGG19_LAYERS)
-    net = nst.vgg19("bundled", pooling, normalization)
+    net = nst.vgg19(pooling=pooling, normalized=normalization)
     assert f"{pooling} pooling; normalized with the means of {means_of} pooling" in net.description
     normalized = net.double()(content.double(), VGG19_LAYERS)
     for layer in VGG19_LAYERS:
@@ -202,8 +202,10 @@ def test_the_mean_activation_of_a_normalized_network_is_1() -> None:
     """On the pictures that the means were measured on, for every filter above the floor."""
     weights = load_weights()
     pictures = [nst.load_image(name, size=64) for name in ("chenonceau", "chelsea", "astronaut")]
-    measured = nst.mean_activations(Network(weights, "avg"), pictures)
-    after = nst.mean_activations(Network(weights, "avg", measured), pictures)
+    measured = nst.mean_activations(Network(weights, pooling="avg"), pictures)
+    after = nst.mean_activations(
+        Network(weights, pooling="avg", mean_activations=measured), pictures
+    )
     for layer in VGG19_LAYERS:
         floor = MEAN_ACTIVATION_FLOOR * measured[layer].mean()
         loud = measured[layer] > floor
@@ -261,7 +263,7 @@ def test_the_bundled_means_make_other_photographs_average_about_1(pooling: str) 
     """None of these is among the photographs that the means were measured on."""
     names = ("eilean-donan", "schwerin-day", "cincinnati-night", "chenonceau")
     pictures = [nst.load_image(name, size=128) for name in names]
-    means = nst.mean_activations(nst.vgg19("bundled", pooling, "pooling"), pictures)
+    means = nst.mean_activations(nst.vgg19(pooling=pooling, normalized="pooling"), pictures)
     for layer in VGG19_LAYERS[: VGG19_LAYERS.index("conv5_1") + 1]:
         assert 0.7 < float(means[layer].mean()) < 1.8, layer
         assert 0.4 < float(means[layer].median()) < 1.8, layer
@@ -304,7 +306,7 @@ def test_foreign_weights_are_normalized_on_the_bundled_pictures(
     monkeypatch.setattr(builders, "load_weights", lambda *_: bare)
     monkeypatch.setattr(builders, "_bundled_pictures", lambda: [content])
     for (normalization, pooling), means_of in MEANS.items():
-        net = nst.vgg19("some-file.pth", pooling, normalization, padding="zeros")
+        net = nst.vgg19("some-file.pth", pooling=pooling, normalized=normalization, padding="zeros")
         mean = float(nst.mean_activations(net, [content])["conv3_1"].median())
         if means_of == pooling:
             assert mean == pytest.approx(1, abs=0.01)

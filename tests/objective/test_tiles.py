@@ -196,7 +196,7 @@ def test_max_pooling_and_vgg16(photograph: Tensor, painting: Tensor, lively: Ten
     known = load_weights("bundled")
     vgg16 = ARCHITECTURES["vgg16"]
     kernels, biases = ({k: v[k] for k in vgg16.layers} for v in (known.kernels, known.biases))
-    net = Network(replace(known, architecture=vgg16, kernels=kernels, biases=biases), "max")
+    net = Network(replace(known, architecture=vgg16, kernels=kernels, biases=biases), pooling="max")
     row = Row(photograph, painting, {"conv3_3": 1.0}, {"conv4_1": 1.0}, 1e-2, 1.0)
     assert_same(*both_ways(net, [row], lively, 64))
 

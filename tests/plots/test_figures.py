@@ -186,7 +186,7 @@ def test_a_pixel_of_a_picture_is_a_pixel_of_the_figure(titles: list[str] | None)
     """Where nothing is resampled, nothing is blurred."""
     torch.manual_seed(0)
     pictures = torch.rand(2, 3, 200, 300)
-    pixels = drawn(show(pictures, titles))
+    pixels = drawn(show(pictures, titles=titles))
     expected = pictures.mul(255).round().byte().permute(0, 2, 3, 1).numpy()
     bottom = len(pixels)
     for left, picture in zip((0, 308), expected, strict=True):

@@ -72,7 +72,7 @@ def test_a_run_can_be_filmed_on_coarse_levels_too(
 )
 def test_what_cannot_be_filmed_is_refused(frames: list[int], picture: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        nst.Film(frames, picture)
+        nst.Film(frames, picture=picture)
 
 
 def test_a_picture_that_the_run_does_not_make_is_refused() -> None:

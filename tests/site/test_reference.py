@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docutils import nodes, utils
+
+for _module in ("griffe", "sphinx"):
+    pytest.importorskip(_module, reason=f"{_module} is not installed")
+from docutils import nodes, utils  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "site"))

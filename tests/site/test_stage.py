@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+for _module in ("griffe", "sphinx"):
+    pytest.importorskip(_module, reason=f"{_module} is not installed")
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "site"
 sys.path.insert(0, str(FOLDER))
