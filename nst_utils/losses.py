@@ -127,7 +127,7 @@ def style_loss(
 
 
 def gram_loss(G: Tensor, A: Tensor, *, M: int, M_A: int, reduction: str = "paper") -> Tensor:
-    """Equation 4 from the Gram matrices, as :func:`style_loss` has it.
+    """Equation 4 from the Gram matrices, E_l (B,) as :func:`style_loss` has it.
 
     Args:
         G: (B, N, N), the image's. A: the same shape (or batch 1), the painting's.
@@ -147,7 +147,7 @@ def gram_loss(G: Tensor, A: Tensor, *, M: int, M_A: int, reduction: str = "paper
 
 
 def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[float]) -> Tensor:
-    """Equation 5: L_style = sum_l w_l E_l.
+    """Equation 5: L_style = sum_l w_l E_l, (B,).
 
     Args:
         layer_losses: (B, L), E_l of L layers. layer_weights: (L,) or (B, L), w_l; ``ValueError``

@@ -2,7 +2,7 @@
 
 Both start with the first evaluation; then each step is one more, moves every picture once and
 leaves ``loss`` and ``terms`` evaluated at the new place. L-BFGS takes only a better place, Adam any
-whose loss and gradient are finite; a row that was moved to no such place stays until the next step.
+whose loss and gradient are finite; a row that finds no such place stays until the next step.
 Neither reads a number from a device: what is decided for a row is decided there.
 Pixels stay within 0..1 (the authors' code ran SciPy's L-BFGS-B with pixel bounds too), so the
 picture that is saved is the picture that was measured. A place without a finite loss and gradient
@@ -77,8 +77,8 @@ def is_finite(loss: Tensor, gradient: Tensor) -> Tensor:
 
 
 def is_given_up(failures: Tensor) -> Tensor:
-    """Which rows are not moved any more, whatever comes back, (B,); ``failures`` (B,) are steps in
-    a row that found nothing finite."""
+    """Which rows are not moved any more, whatever comes back, (B,); ``failures``, (B,), counts the
+    steps since one found something finite."""
     return failures >= GIVE_UP_AFTER
 
 
