@@ -35,7 +35,7 @@ CONTENT, STYLE = {"conv4_2": 1.0}, dict.fromkeys(STYLE_LAYERS, 0.2)
 ALPHA, BETA = 5e-2, 1.0
 MOVERS: dict[str, Callable[[Evaluate, Tensor], LBFGS | Adam]] = {
     "L-BFGS": lambda evaluate, start: LBFGS(evaluate, start, curvature=True),
-    "Adam": lambda evaluate, start: Adam(evaluate, start, learning_rate=lambda: 0.02),
+    "Adam": lambda evaluate, start: Adam(evaluate, start, learning_rate=lambda _: 0.02),
 }
 
 

@@ -16,7 +16,9 @@ from torch import Tensor
 
 
 def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
-    """Equation 1: L_content = 1/2 sum_ij (F_ij - P_ij)^2, here by default divided by N M.
+    """Equation 1, one layer: L_content = 1/2 sum_ij (F_ij - P_ij)^2, by default divided by N M.
+
+    In the history of a run ``content_loss`` is the weighted sum of these over the content layers.
 
     Args:
         F: (B, N, H, W), responses to the image. P: the same shape (or batch 1), to the photograph.
@@ -31,12 +33,12 @@ def content_loss(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
     divisor = _content_divisor(F, P, reduction)
     squares = (F - P).square()
     total = squares.sum((1, 2, 3), dtype=torch.promote_types(F.dtype, torch.float32))
+    # Divided last: the gradient of torch's mean does not lie in memory as F does.
     # Paper: the sum. Here: its mean, as in the authors' later code (NeuralImageSynthesis,
     # LossLayers.lua), because with a normalized network the sum is about a million and E_l
     # about one, so that every ratio of figure 4 gives the photograph; with the mean they go
     # from the painting to the photograph as there (benchmarks/README.md).
-    # Divided last: the gradient of torch's mean does not lie in memory as F does.
-    return total / (2 * divisor)
+    return 0.5 * total / divisor
 
 
 def content_loss_gradient(F: Tensor, P: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -52,13 +54,9 @@ def content_loss_gradient(F: Tensor, P: Tensor, *, reduction: str = "mean") -> T
 def gram_matrix(F: Tensor) -> Tensor:
     """Equation 3: G_ij = sum_k F_ik F_jk, the inner product of two filters over all positions.
 
-    Args:
-        F: (B, N, H, W).
-
-    Returns:
-        (B, N, N), symmetric, not divided by anything.
+    From (B, N, H, W) to (B, N, N), symmetric, not divided by anything.
     """
-    _check_responses(F)
+    _check_batch(F)
     return _Gram.apply(F)
 
 
@@ -91,8 +89,9 @@ def style_loss(
 ) -> Tensor:
     """Equation 4, one layer: E_l = 1 / (4 N^2 M^2) sum_ij (G_ij - A_ij)^2.
 
-    Other projects write it with other constants before the same sum. They differ by how often the
-    number of filters N and of positions M enters, so they weigh layers and sizes differently:
+    In the history of a run ``style_loss`` is equation 5, the weighted sum of these over the layers.
+    Other projects write other constants before the same sum. They differ by how often the number of
+    filters N and of positions M enters, so they weigh layers and sizes differently:
 
     ===========  ================================================  =========
     reduction    formula                                           times E_l
@@ -108,70 +107,60 @@ def style_loss(
         A: the painting: either its responses in this layer, (B, N, H', W'), of any size; or its
             Gram matrix, (B, N, N), as :func:`gram_matrix` gives it. Batch 1 serves every image.
         reduction: one of the table.
-        positions: with a Gram matrix, the number of positions H' W' that it sums over; by default
-            that of F.
+        positions: only with a Gram matrix: over how many positions H' W' it sums; by default as
+            many as F has.
 
-    Returns:
-        (B,), E_l for each image.
-
-    Raises:
-        ValueError: the shapes do not go together, or the reduction is unknown.
+    Returns (B,), E_l for each image; raises ``ValueError`` for shapes that do not go together, and
+    for a reduction or positions that cannot be.
     """
-    _check_responses(F)
-    if A.ndim not in (3, 4) or A.shape[0] not in (1, F.shape[0]):
+    _check_painting(F, A)
+    if positions is not None and (A.ndim == 4 or positions < 1):
         raise ValueError(
-            "A must be the painting's responses, (B, N, H, W), or their Gram matrix, (B, N, N), "
-            f"got a tensor of shape {tuple(A.shape)}"
-        )
-    if F.shape[1] != A.shape[1]:
-        raise ValueError(
-            f"the image's responses have {F.shape[1]} filters, the painting's {A.shape[1]}; "
-            "take both from the same layer"
+            f"positions are how many a Gram matrix sums over, 1 or more, got {positions!r}; "
+            "leave them out beside responses"
         )
     M = F.shape[2] * F.shape[3]
+    M_A = M if positions is None else positions
     if A.ndim == 4:
-        positions = A.shape[2] * A.shape[3]
-        A = gram_matrix(A)
-    G = gram_matrix(F)
-    return gram_loss(G, A, M=M, M_A=positions or M, reduction=reduction)
+        A, M_A = gram_matrix(A), A.shape[2] * A.shape[3]
+    return gram_loss(gram_matrix(F), A, M=M, M_A=M_A, reduction=reduction)
 
 
 def gram_loss(G: Tensor, A: Tensor, *, M: int, M_A: int, reduction: str = "paper") -> Tensor:
-    """Equation 4 from the Gram matrices, as :func:`style_loss` has it.
+    """Equation 4 from the Gram matrices, E_l (B,) as :func:`style_loss` has it.
 
     Args:
         G: (B, N, N), the image's. A: the same shape (or batch 1), the painting's.
         M, M_A: how many positions each of them sums over.
-        reduction: one of the table there.
-
-    Returns:
-        (B,), E_l for each image.
-
-    Raises:
-        ValueError: the reduction is unknown.
+        reduction: one of the table there; ``ValueError`` for any other.
     """
     N = G.shape[1]
-    factors = {"paper": 1.0, "sum": 4.0, "mean": 4 / N**2, "values": 4 * M / N}
-    if reduction not in factors:
-        raise ValueError(f"reduction must be one of {', '.join(factors)}, got {reduction!r}")
+    times = {"paper": 1.0, "sum": 4.0, "mean": 4 / N**2, "values": 4 * M / N}  # E_l, as there
+    if reduction not in times:
+        raise ValueError(f"reduction must be one of {', '.join(times)}, got {reduction!r}")
     # Paper: both pictures have the same size, so both Gram matrices are divided by the same M.
     # Here: each by its own, as in the authors' code, because then the sizes may differ; with
     # equal sizes it is equation 4 exactly.
     difference = G / M - A / M_A
-    return difference.square().flatten(1).mean(1) * (factors[reduction] / 4)
+    # 1 / (4 N^2 M^2): M^2 is in the difference, N^2 in the mean over all i and j, 4 comes last.
+    return difference.square().flatten(1).mean(1) * (times[reduction] / 4)
 
 
 def weighted_style_loss(layer_losses: Tensor, layer_weights: Tensor | Sequence[float]) -> Tensor:
-    """Equation 5: L_style = sum_l w_l E_l.
+    """Equation 5: L_style = sum_l w_l E_l, (B,).
 
     Args:
-        layer_losses: (B, L), E_l of L layers. layer_weights: (L,) or (B, L), w_l.
-
-    Returns:
-        (B,).
+        layer_losses: (B, L), E_l of L layers. layer_weights: (L,) or (B, L), w_l; ``ValueError``
+            for other shapes.
     """
     E = layer_losses
-    return (E * torch.as_tensor(layer_weights, dtype=E.dtype, device=E.device)).sum(1)
+    w = torch.as_tensor(layer_weights, dtype=E.dtype, device=E.device)
+    if E.ndim != 2 or w.shape not in (E.shape, E.shape[1:]):
+        raise ValueError(
+            "layer_losses must be (B, L), and layer_weights (L,) or (B, L), one for each layer, "
+            f"got {tuple(E.shape)} and {tuple(w.shape)}"
+        )
+    return (E * w).sum(1)
 
 
 def style_loss_gradient(F: Tensor, A: Tensor) -> Tensor:
@@ -181,12 +170,12 @@ def style_loss_gradient(F: Tensor, A: Tensor) -> Tensor:
     (G - A) F with indices ij. Written out for reading and checking; :func:`gram_matrix` and the
     network's ReLU compute it.
 
-    Args:
-        F: (B, N, H, W). A: (B, N, N), a Gram matrix over as many positions as F has.
-
-    Returns:
-        (B, N, H, W).
+    From F (B, N, H, W) and A (B, N, N), a Gram matrix over as many positions, to (B, N, H, W);
+    ``ValueError`` for other shapes.
     """
+    _check_painting(F, A)
+    if A.ndim != 3:
+        raise ValueError("A must be a Gram matrix, (B, N, N), here; pass gram_matrix(A)")
     features = F.flatten(2)
     N, M = features.shape[1:]
     gradient = (gram_matrix(F) - A) @ features / (N**2 * M**2)
@@ -202,8 +191,7 @@ def total_loss(
         content, style: (B,), as :func:`content_loss` and :func:`weighted_style_loss` give them.
         alpha, beta: one number for all images, or (B,).
 
-    Returns:
-        (B,), one value for each image: what is minimized.
+    A run minimizes this up to a factor, plus total variation where that has a weight.
     """
     return alpha * content + beta * style
 
@@ -219,18 +207,15 @@ def total_variation(
     Args:
         images: (B, 3, H, W), 0..1. power: 1 or 2.
         reduction: ``"sum"``, or ``"mean"`` over the 3 H W values, which weighs as much in a small
-            picture as in a large one, as the means of the responses do (crowsonkb's reading).
+            picture as in a large one (crowsonkb's reading).
         color: how many times a difference in color counts. With p = 2 the sum over the channels is
-            3 b^2 + c^2, of the differences b of their mean (the brightness) and c of what is left
-            of each channel (the color); with ``color`` it is 3 b^2 + color c^2. Strokes are drawn
-            in brightness, specks in color; the eye sees color coarsely, which JPEG relies on, too.
-
-    Returns:
-        (B,), one value for each image.
+            3 b^2 + color c^2, of the differences b of their mean (the brightness) and c of what is
+            left of each channel (the color). Strokes are drawn in brightness, specks in color.
 
     Raises:
-        ValueError: the power or the reduction is unknown.
+        ValueError: images of another shape; a power or a reduction that is unknown.
     """
+    _check_batch(images, "images", "(B, 3, H, W)")
     if reduction not in ("sum", "mean"):
         raise ValueError(f"total variation is a 'sum' or a 'mean', not {reduction!r}")
     if power not in (1, 2):
@@ -244,21 +229,37 @@ def total_variation(
     return total / images[0].numel() if reduction == "mean" else total
 
 
-def _check_responses(F: Tensor, P: Tensor | None = None) -> None:
-    """Raise ``ValueError`` unless these are batches of responses that go together."""
-    for responses in (F,) if P is None else (F, P):
-        if responses.ndim != 4:
-            raise ValueError(
-                "responses must have the shape (B, N, H, W), got "
-                f"{tuple(responses.shape)}; of a single image, pass features[None]"
-            )
-    if P is not None and P.shape[0] not in (1, F.shape[0]):
-        raise ValueError(f"{P.shape[0]} targets for {F.shape[0]} images; give one, or one for each")
+def _check_painting(F: Tensor, A: Tensor) -> None:
+    """Raise ``ValueError`` unless A, responses or a Gram matrix, goes with the responses F."""
+    _check_batch(F)
+    square = A.ndim != 3 or A.shape[1] == A.shape[2]
+    if A.ndim not in (3, 4) or A.shape[0] not in (1, F.shape[0]) or not square:
+        raise ValueError(
+            "A must be the painting's responses, (B, N, H, W), or their Gram matrix, (B, N, N), "
+            f"got a tensor of shape {tuple(A.shape)}"
+        )
+    if F.shape[1] != A.shape[1]:
+        raise ValueError(
+            f"the image's responses have {F.shape[1]} filters, the painting's {A.shape[1]}; "
+            "take both from the same layer"
+        )
+
+
+def _check_batch(values: Tensor, name: str = "features", shape: str = "(B, N, H, W)") -> None:
+    """Raise ``ValueError`` for the values of a single image."""
+    if values.ndim != 4:
+        raise ValueError(
+            f"{name} must have the shape {shape}, got {tuple(values.shape)}; of a single image, "
+            f"pass {name}[None]"
+        )
 
 
 def _content_divisor(F: Tensor, P: Tensor, reduction: str) -> int:
     """N M for the mean of equation 1, 1 for its sum; ``ValueError`` for what has neither."""
-    _check_responses(F, P)
+    for responses in (F, P):
+        _check_batch(responses)
+    if P.shape[0] not in (1, F.shape[0]):
+        raise ValueError(f"{P.shape[0]} targets for {F.shape[0]} images; give one, or one for each")
     if F.shape[1:] != P.shape[1:]:
         raise ValueError(
             f"the image's responses {tuple(F.shape)} and the photograph's {tuple(P.shape)} differ "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from nst_utils.losses import (
     content_loss,
     content_loss_gradient,
+    gram_loss,
     gram_matrix,
     style_loss,
     style_loss_gradient,
@@ -21,7 +23,7 @@ from nst_utils.losses import (
     total_variation,
     weighted_style_loss,
 )
-from nst_utils.objective.formulas import STYLE_REDUCTIONS
+from nst_utils.objective.formulas import STYLE_REDUCTIONS, Formulas
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
 
@@ -188,6 +190,44 @@ def test_responses_without_a_batch_are_refused() -> None:
         style_loss(responses((2, 4, 2, 2), 0), responses((4, 4), 0))
 
 
+def test_positions_are_those_of_a_gram_matrix() -> None:
+    """Beside responses, which have their own, they would be dropped; 0 is no number of them."""
+    F = responses((1, 3, 4, 4), 0)
+    with pytest.raises(ValueError, match="leave them out beside responses"):
+        style_loss(F, F, positions=5)
+    for positions in (0, -1):
+        with pytest.raises(ValueError, match=f"1 or more, got {positions}"):
+            style_loss(F, gram_matrix(F), positions=positions)
+    torch.testing.assert_close(
+        style_loss(F, gram_matrix(F), positions=16), style_loss(F, gram_matrix(F))
+    )
+
+
+def test_shapes_that_do_not_go_together_are_sentences() -> None:
+    F = responses((2, 3, 4, 4), 0)
+    with pytest.raises(ValueError, match=r"pass gram_matrix\(A\)"):
+        style_loss_gradient(F, F)
+    for function in (style_loss, style_loss_gradient):
+        with pytest.raises(ValueError, match=r"features\[None\]"):
+            function(F[0], gram_matrix(F))
+        with pytest.raises(ValueError, match="same layer"):
+            function(F, gram_matrix(F[:, :2]))
+        for A in (F.flatten(2), gram_matrix(responses((3, 3, 4, 4), 0)), F[0, 0]):
+            with pytest.raises(ValueError, match="or their Gram matrix"):
+                function(F, A)
+    with pytest.raises(ValueError, match=r"images\[None\]"):
+        total_variation(F[0])
+    losses = torch.rand(2, 3)
+    for E, w in (
+        (losses, [1.0, 2.0]),
+        (losses, torch.ones(())),
+        (losses, losses.T),
+        (losses[0], [1.0] * 3),
+    ):
+        with pytest.raises(ValueError, match="one for each layer"):
+            weighted_style_loss(E, w)
+
+
 def test_the_gradient_of_the_gram_matrix_is_autograds() -> None:
     """Of any function of it, symmetric or not; ours is one product, autograd's two."""
     F = torch.randn(2, 5, 4, 3, dtype=torch.float64, requires_grad=True)
@@ -335,6 +375,25 @@ def test_total_variation_of_one_color_is_zero_and_has_a_gradient() -> None:
 def test_the_gradient_of_total_variation_is_right() -> None:
     images = torch.rand(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(total_variation, (images,))
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "setting"),
+    [
+        (content_loss, "reduction", "content_reduction"),
+        (content_loss_gradient, "reduction", "content_reduction"),
+        (style_loss, "reduction", "style_reduction"),
+        (gram_loss, "reduction", "style_reduction"),
+        (total_variation, "power", "tv_power"),
+        (total_variation, "reduction", "tv_reduction"),
+        (total_variation, "color", "tv_color"),
+    ],
+)
+def test_a_function_means_by_default_what_a_run_does(
+    function: Callable[..., Tensor], argument: str, setting: str
+) -> None:
+    default = inspect.signature(function).parameters[argument].default
+    assert default == getattr(Formulas(), setting)
 
 
 def test_unknown_style_reductions_and_powers_are_sentences() -> None:

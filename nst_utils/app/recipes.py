@@ -18,7 +18,7 @@ from torch import Tensor
 from nst_utils.app import own_weights
 from nst_utils.app.limits import Limits
 from nst_utils.app.sessions import Run
-from nst_utils.experiments.arguments import style_table
+from nst_utils.experiments.arguments import style_weights_of
 from nst_utils.experiments.defaults import CONTENT_LAYERS, CONTENT_WEIGHT, INITS
 from nst_utils.experiments.large import Demand, demand, is_large, passes_of, seconds
 from nst_utils.experiments.presets import preset
@@ -97,7 +97,7 @@ class Recipe:
     def style_weights(self) -> dict[str, float]:
         """w_l of each style layer."""
         theirs = preset(self.preset)
-        weights = style_table(theirs.style_layers, theirs.style_layer_weights)
+        weights = style_weights_of(theirs.style_layers, theirs.style_layer_weights)
         return {layer: weight * self.factors.get(layer, 1.0) for layer, weight in weights.items()}
 
     @property

@@ -132,12 +132,12 @@ def _same_number(what: str, values: Sequence[Any], pictures: Sequence[Tensor]) -
         )
 
 
-def content_table(layers: Layers) -> dict[str, float]:
+def content_weights_of(layers: Layers) -> dict[str, float]:
     """Layer -> weight in the sum over layers, 1 where none is given."""
     return dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
 
 
-def style_table(layers: Layers, weights: Sequence[float] | None) -> dict[str, float]:
+def style_weights_of(layers: Layers, weights: Sequence[float] | None) -> dict[str, float]:
     """Layer -> w_l of eq. 5, all alike where none are given."""
     if isinstance(layers, Mapping):
         if weights is not None:

@@ -16,7 +16,7 @@ from nst_utils.experiments.arguments import (
     known_layers,
     objective_maker,
     start_picture,
-    style_table,
+    style_weights_of,
 )
 from nst_utils.experiments.defaults import RECONSTRUCTION_LAYERS, STYLE_LAYER_SETS
 from nst_utils.images.files import resize
@@ -143,11 +143,11 @@ def reconstruct_style(
     if not layer_sets or any(isinstance(layers, str) for layers in layer_sets):
         raise ValueError("layer_sets must be a list of lists of layer names: [['conv1_1'], ...]")
     known = known_layers(net)
-    tables = [style_table(as_layers(layers, known), None) for layers in layer_sets]
-    rows = [
-        Row(style=image, style_weight=1.0, **row)
-        for row in broadcast(style_layers=tables, style_statistics=as_statistics(style_statistics))
-    ]
+    settings_of_each = broadcast(
+        style_layers=[style_weights_of(as_layers(layers, known), None) for layers in layer_sets],
+        style_statistics=as_statistics(style_statistics),
+    )
+    rows = [Row(style=image, style_weight=1.0, **given) for given in settings_of_each]
     canvas = image if size is None else resize(image, size)
     start = start_picture(init, canvas, image, seed).repeat(len(rows), 1, 1, 1)
     return _minimized(

@@ -20,12 +20,12 @@ from nst_utils.experiments.arguments import (
     as_list,
     as_statistics,
     broadcast,
-    content_table,
+    content_weights_of,
     known_layers,
     objective_maker,
     start_picture,
     style_parts,
-    style_table,
+    style_weights_of,
 )
 from nst_utils.experiments.defaults import (
     CONTENT_LAYERS,
@@ -151,7 +151,7 @@ def transfer(
     photograph = checks.one_image("content", content)
     content, style, recolor = _colors(photograph, style, preserve_color)
     known = known_layers(net)
-    table = broadcast(
+    settings_of_each = broadcast(
         content_weight=as_list("content_weight", content_weight),
         style_weight=as_list("style_weight", style_weight),
         tv_weight=as_list("tv_weight", tv_weight),
@@ -162,10 +162,11 @@ def transfer(
         init=as_list("init", init),
         seed=as_list("seed", seed),
     )
-    rows = [_row(content, given, style_layer_weights) for given in table]
+    rows = [_row(content, given, style_layer_weights) for given in settings_of_each]
     formulas.check_used(variation=any(row.tv_weight for row in rows))
     starts = [
-        start_picture(row["init"], content, row["style"][0].picture, row["seed"]) for row in table
+        start_picture(given["init"], content, given["style"][0].picture, given["seed"])
+        for given in settings_of_each
     ]
     size = content.shape[2:]
     make_objective = objective_maker(
@@ -174,7 +175,8 @@ def transfer(
     objective = make_objective(rows)
     coarse: list[Level] = []
     # A picture to start from has its large shapes already; Adam is run as others run it.
-    from_noise = all(isinstance(row["init"], str) and row["init"] == "noise" for row in table)
+    inits = [given["init"] for given in settings_of_each]
+    from_noise = all(isinstance(each, str) and each == "noise" for each in inits)
     if isinstance(smaller_first, Mapping) and not smaller_first:
         smaller_first = None
     if smaller_first is not None:
@@ -202,8 +204,8 @@ def _row(content: Tensor, given: Mapping[str, Any], style_layer_weights: Any) ->
     return Row(
         content=content,
         style=given["style"],
-        content_layers=content_table(given["content_layers"]),
-        style_layers=style_table(given["style_layers"], style_layer_weights),
+        content_layers=content_weights_of(given["content_layers"]),
+        style_layers=style_weights_of(given["style_layers"], style_layer_weights),
         content_weight=checks.weight("content_weight", given["content_weight"]),
         style_weight=checks.weight("style_weight", given["style_weight"]),
         tv_weight=checks.weight("tv_weight", given["tv_weight"]),

@@ -12,7 +12,7 @@ rounding. The libraries of GPUs choose such methods themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,8 +22,9 @@ from torch.nn import functional as fn
 from nst_utils.networks.precision import layout
 
 # F(4x4, 3x3) of Lavin & Gray, section 4.3, from the points 0, 1, -1, 2, -2 and infinity. In each
-# dimension these transform the 6 values of a tile, the 3 of a kernel, and give the 4 of the output.
-_TILE = [
+# dimension these transform the 6 values of a patch (there: a tile) of the input, the 3 of a kernel,
+# and give the 4 of the output.
+_INPUT = [
     [4, 0, -5, 0, 1, 0],
     [0, -4, -4, 1, 1, 0],
     [0, 4, -4, -1, 1, 0],
@@ -70,8 +71,9 @@ class ConvReLU(nn.Module):
         self.padding = padding
         self._transformed: Tensor | None = None
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ConvReLU:
-        super()._apply(fn, recurse)
+    def _apply(self, *how: Any, **options: Any) -> ConvReLU:
+        """What torch moves a module with."""
+        super()._apply(*how, **options)
         self.kernel = self.kernel.contiguous(memory_format=layout(self.kernel.device))
         return self
 
@@ -210,14 +212,12 @@ def winograd(x: Tensor, kernel: Tensor, zeros: int = 1, *, turned: bool = False)
     batch, before, *size = x.shape
     filters = kernel.shape[2]
     height, width = (side + 2 * zeros - 2 for side in size)
-    rows, columns = -(-height // 4), -(-width // 4)  # of tiles
-    beyond = [
-        4 * tiles + 2 - zeros - side for tiles, side in zip((rows, columns), size, strict=True)
-    ]
+    rows, columns = -(-height // 4), -(-width // 4)  # of patches
+    beyond = [4 * n + 2 - zeros - side for n, side in zip((rows, columns), size, strict=True)]
     border = (0, 0, zeros, beyond[1], zeros, beyond[0])
     padded = fn.pad(x.permute(0, 2, 3, 1), border).contiguous()
-    # A turned kernel on a tile is the kernel on the turned tile, which gives turned outputs.
-    into = [row[::-1] for row in _TILE] if turned else _TILE
+    # A turned kernel on a patch is the kernel on the turned patch, which gives turned outputs.
+    into = [row[::-1] for row in _INPUT] if turned else _INPUT
     out_of = _OUTPUT[::-1] if turned else _OUTPUT
     y = x.new_empty(batch, rows, 4, columns, 4, filters)
     image_stride, row_stride, column_stride, _ = padded.stride()
@@ -229,9 +229,9 @@ def winograd(x: Tensor, kernel: Tensor, zeros: int = 1, *, turned: bool = False)
         for first in range(0, rows, strip):
             n = min(strip, rows - first)
             offset = image * image_stride + 4 * first * row_stride
-            tiles = padded.as_strided((6, 6, n, columns, before), strides, offset)
-            tiles = _in_both_dimensions(into, tiles.reshape(6, 6, -1))
-            products = tiles.view(36, n * columns, before) @ kernel
+            patches = padded.as_strided((6, 6, n, columns, before), strides, offset)
+            patches = _in_both_dimensions(into, patches.reshape(6, 6, -1))
+            products = patches.view(36, n * columns, before) @ kernel
             outputs = _in_both_dimensions(out_of, products.view(6, 6, -1))
             outputs = outputs.view(4, 4, n, columns, filters)
             y[image, first : first + n] = outputs.permute(2, 0, 3, 1, 4)
@@ -239,8 +239,8 @@ def winograd(x: Tensor, kernel: Tensor, zeros: int = 1, *, turned: bool = False)
     return y[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def _in_both_dimensions(matrix: Sequence[Sequence[float]], tiles: Tensor) -> Tensor:
-    """(k, k, n) -> (m, m, n): an (m, k) matrix applied to the rows and columns of each tile."""
-    basis = tiles.new_tensor(matrix)
-    once = (basis @ tiles.flatten(1)).view(len(basis), *tiles.shape[1:])
+def _in_both_dimensions(matrix: Sequence[Sequence[float]], patches: Tensor) -> Tensor:
+    """(k, k, n) -> (m, m, n): an (m, k) matrix applied to the rows and columns of each patch."""
+    basis = patches.new_tensor(matrix)
+    once = (basis @ patches.flatten(1)).view(len(basis), *patches.shape[1:])
     return basis @ once

@@ -11,6 +11,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,10 +88,10 @@ class Network(nn.Module):
             kernels, biases = normalize(kernels, biases, mean_activations)
         steps = self._make_steps(kernels, biases, dtype)
         # The same in float32, where these have fewer bits and may be moved to another device.
-        self._exact = _Shared()
+        self._in_float32 = _Shared()
         if self._chosen_by_device and dtype != torch.float32 and _has_gpu():
-            exact = self._make_steps(kernels, biases, torch.float32)
-            self._exact = _Shared(exact.named_buffers())
+            full = self._make_steps(kernels, biases, torch.float32)
+            self._in_float32 = _Shared(full.named_buffers())
         self._steps = steps
         prep, like = weights.preprocessing, {"dtype": torch.float32, "device": first.device}
         self._scale = prep.scale
@@ -172,18 +173,18 @@ class Network(nn.Module):
             first_step.padding = self.padding
         return nn.ModuleDict(steps)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Network:
+    def _apply(self, *how: Any, **options: Any) -> Network:
         """What torch moves a module with; the numbers are then chosen for where it is."""
         before = self.mean.device
         if self._chosen_by_device and self._dtype == torch.float32:
-            self._exact = _Shared(self._steps.named_buffers())
-        super()._apply(fn, recurse)
+            self._in_float32 = _Shared(self._steps.named_buffers())
+        super()._apply(*how, **options)
         device = self.mean.device
         if self._chosen_by_device and device != before:
             for name, buffer in list(self._steps.named_buffers()):
                 layer, _, own = name.rpartition(".")
-                exact = self._exact.get(name, buffer).to(device, DTYPES[fastest(device)])
-                setattr(self._steps.get_submodule(layer), own, exact)
+                moved = self._in_float32.get(name, buffer).to(device, DTYPES[fastest(device)])
+                setattr(self._steps.get_submodule(layer), own, moved)
             self._steps._apply(lambda x: x)  # they came in the order that suits where they were
         return self
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -31,8 +32,14 @@ class Kind(NamedTuple):
     name: str  # content, style or total_variation
     layer: str = ""  # the pixels themselves for total variation
 
+    @property
+    def label(self) -> str:
+        """``"style/conv1_1"``, or ``"total_variation"``."""
+        return f"{self.name}/{self.layer}" if self.layer else self.name
 
-KINDS = ("content", "style", "total_variation")
+
+OF_LAYERS = ("content", "style")
+KINDS = (*OF_LAYERS, "total_variation")
 # Some of a group's rows, by their place in it.
 Members = slice | list[int]
 
@@ -54,15 +61,15 @@ class TermWeights(NamedTuple):
     layers: Tensor  # (n, K), of each term among those of its kind: w_l of eq. 5
 
 
-class Losses(NamedTuple):
-    """Eq. 1 over the content layers, eq. 5 and eq. 7, each (n,)."""
+class PaperLosses(NamedTuple):
+    """Eq. 1 over the content layers, eq. 5 and eq. 7 with total variation, each (n,)."""
 
     content: Tensor
     style: Tensor
     total: Tensor
 
 
-def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: TermWeights) -> Losses:
+def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: TermWeights) -> PaperLosses:
     """What is minimized, from the loss terms (n, K), whose ``kinds`` stand in the order of KINDS.
 
     This is the only place where content and style meet: for the gradient, in float32, and for what
@@ -77,7 +84,7 @@ def equation_7(terms: Tensor, kinds: Sequence[Kind], weights: TermWeights) -> Lo
     of_style = weighted_style_loss(style, w_style)
     total = total_loss(of_content, of_style, alpha=weights.alpha, beta=weights.beta)
     # Paper: no image prior. Here: total variation too, for the presets that have it.
-    return Losses(of_content, of_style, total + weights.gamma * variation.sum(1))
+    return PaperLosses(of_content, of_style, total + weights.gamma * variation.sum(1))
 
 
 class Group:
@@ -190,11 +197,12 @@ class Group:
             else:
                 M = math.prod(net.architecture.size(column.kind.layer, images.shape[2:]))
                 regions = []
-                for target, G in zip(column.targets, left, strict=False):
+                here = islice(left, len(column.targets))
+                for target, G in zip(column.targets, here, strict=True):
                     A = _values(target, members).to(G)  # divided by its number of positions
                     loss = self._statistic.loss(G, A, M, reduction)  # eq. 4
                     # Paper: one painting for the whole picture. Here: each region by its share of
-                    # it, because a small one would else count as much as a large one.
+                    # all of them, because a small one would else count as much as a large one.
                     regions.append(loss * target.area)
                 losses.append(regions[0] if len(regions) == 1 else torch.stack(regions).sum(0))
         return torch.stack(losses, dim=1)

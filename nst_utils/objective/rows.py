@@ -113,7 +113,7 @@ class Row:
 
     def layers(self, kind: str) -> Mapping[str, float]:
         """Layer -> weight in the ``"content"`` or the ``"style"`` loss; 0 is only measured."""
-        return self.content_layers if kind == "content" else self.style_layers
+        return {"content": self.content_layers, "style": self.style_layers}[kind]
 
     def reweighed(self, new: Weighting) -> Row:
         """The same row with other weights; layers that it does not have stay out of it."""

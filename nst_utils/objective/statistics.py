@@ -16,8 +16,8 @@ from nst_utils.objective.formulas import STYLE_STATISTICS, Formulas
 from nst_utils.objective.rows import Row
 from nst_utils.style_statistics import distributions, moments, shifts
 
-# Compares the measure of a picture with that of its painting.
-Loss = Callable[[Tensor, Tensor], Tensor]
+# How far the measure of a picture is from that of its painting: (B,).
+Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 class Statistic(NamedTuple):
@@ -46,15 +46,15 @@ def _gram_loss(G: Tensor, A: Tensor, M: int, reduction: str) -> Tensor:
     return gram_loss(G, A, M=M, M_A=1, reduction=reduction)
 
 
-def _of_sums(loss: Loss, factor: float) -> Callable[[Tensor, Tensor, int, str], Tensor]:
-    return lambda S, A, M, reduction: loss(S / M, A) * factor
+def _of_sums(distance: Distance, factor: float) -> Callable[[Tensor, Tensor, int, str], Tensor]:
+    return lambda S, A, M, reduction: distance(S / M, A) * factor
 
 
-def _whole(measure: Callable[[Tensor], Tensor], loss: Loss, factor: float) -> Statistic:
+def _whole(measure: Callable[[Tensor], Tensor], distance: Distance, factor: float) -> Statistic:
     """One that needs the picture as a whole."""
     return Statistic(
         lambda F, mask: measure(F),
-        lambda S, A, M, reduction: loss(S, A) * factor,
+        lambda S, A, M, reduction: distance(S, A) * factor,
         adds_up=False,
     )
 

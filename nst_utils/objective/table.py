@@ -16,9 +16,10 @@ from torch import Tensor
 
 from nst_utils.networks.network import Network
 from nst_utils.objective import tiles
-from nst_utils.objective.batches import Batch, Batches, batches
+from nst_utils.objective.batches import Batches, batches
 from nst_utils.objective.evaluation import (
     KINDS,
+    OF_LAYERS,
     Column,
     Group,
     Kind,
@@ -89,7 +90,7 @@ class Objective:
         self.net, self.formulas, self.tile = net, formulas, tile
         self.at_once = 1 if net.mean.device.type == "cpu" else None
         self._kinds = _kinds(rows, net.layers)
-        self.columns = ["/".join(filter(None, kind)) for kind in self._kinds]
+        self.columns = [kind.label for kind in self._kinds]
         self._rows = list(rows)
         self._weigh()
         self._groups = self._take_targets()
@@ -123,7 +124,7 @@ class Objective:
         """Whether a loss term counts for a picture: its weight is not 0."""
         return bool(self._weights.layers[row, column] > 0)
 
-    @neutral()
+    @neutral()  # of what the caller has set in torch
     def evaluate(self, images: Tensor, rows: Sequence[int] | None = None) -> Evaluation:
         """Loss, gradient and terms of ``images`` (n, 3, H, W), which stand for the given rows.
 
@@ -138,25 +139,23 @@ class Objective:
                 "picture for each row"
             )
         together = self._all_batches() if rows is None else self._batches(asked)
-        found = [self._evaluate_batch(batch, images) for batch in together.parts]
+        found = []
+        for batch in together.parts:
+            x = images.to(self.device)  # where the pictures are, unless the work moved
+            x = x if batch.places is None else x[batch.places]
+            loss, gradient, terms = batch.group.evaluate(
+                self.net, x, batch.members, batch.weights, self.tile
+            )
+            if batch.columns is not None:  # NaN for those that these pictures do not have
+                missing = terms.new_full((len(terms), 1), torch.nan)
+                terms = torch.cat([terms, missing], dim=1)[:, batch.columns]
+            # In memory as the pictures are: sums over them depend on that in their last digits.
+            told = (each.to(images.device).contiguous() for each in (loss, gradient, terms))
+            found.append(tuple(told))
         parts = found[0] if len(found) == 1 else (torch.cat(x) for x in zip(*found, strict=True))
         # Read from places by number, not written to them, which a GPU does by chance.
         order = together.order
         return Evaluation(*(x if order is None else x[order.to(x.device)] for x in parts))
-
-    def _evaluate_batch(self, batch: Batch, images: Tensor) -> Evaluation:
-        x = images.to(self.device)  # where the pictures are, unless the work moved
-        x = x if batch.places is None else x[batch.places]
-        loss, gradient, terms = batch.group.evaluate(
-            self.net, x, batch.members, batch.weights, self.tile
-        )
-        if batch.columns is not None:  # NaN for those that these pictures do not have
-            missing = terms.new_full((len(terms), 1), torch.nan)
-            terms = torch.cat([terms, missing], dim=1)[:, batch.columns]
-        # In memory as the pictures are: sums over them depend on that in their last digits.
-        return Evaluation(
-            *(each.to(images.device).contiguous() for each in (loss, gradient, terms))
-        )
 
     def _all_batches(self) -> Batches:
         """Those of all rows, whose indices and weights are brought to the device only once."""
@@ -182,16 +181,16 @@ class Objective:
         return losses | {name: values[:, i] for i, name in enumerate(self.columns)}
 
     def _weigh(self) -> None:
-        """From the rows to tables of numbers, (B,) or (B, columns)."""
+        """From the rows to their weights as tensors, (B,) or (B, K)."""
 
-        def table(values: Sequence[Any]) -> Tensor:
+        def numbers(values: Sequence[Any]) -> Tensor:
             return torch.tensor(values, dtype=torch.float64, device="cpu")
 
         self._weights = TermWeights(
-            table([row.content_weight for row in self._rows]),
-            table([row.style_weight for row in self._rows]),
-            table([row.tv_weight for row in self._rows]),
-            table([[_weight(row, kind) for kind in self._kinds] for row in self._rows]),
+            numbers([row.content_weight for row in self._rows]),
+            numbers([row.style_weight for row in self._rows]),
+            numbers([row.tv_weight for row in self._rows]),
+            numbers([[_weight(row, kind) for kind in self._kinds] for row in self._rows]),
         )
         self._scaled = _scaled(self._weights, self._kinds)
         self._prepared: tuple[Any, Batches] | None = None
@@ -219,10 +218,10 @@ class Objective:
 
 def _kinds(rows: Sequence[Row], layers: Sequence[str]) -> list[Kind]:
     """The columns that the rows need, in the order of KINDS, and of layers from the picture on."""
-    named = {kind: {layer for row in rows for layer in row.layers(kind)} for kind in KINDS[:2]}
+    named = {kind: {layer for row in rows for layer in row.layers(kind)} for kind in OF_LAYERS}
     for layer in sorted(set().union(*named.values())):
         checks.one_of("layer", layer, layers)
-    kinds = [Kind(kind, layer) for kind in KINDS[:2] for layer in layers if layer in named[kind]]
+    kinds = [Kind(kind, layer) for kind in OF_LAYERS for layer in layers if layer in named[kind]]
     variation = [Kind("total_variation")] if any(row.tv_weight for row in rows) else []
     return kinds + variation
 

@@ -48,7 +48,7 @@ class Account:
         record.evaluations.append(optimizer.evaluations)
         height, width = optimizer.images.shape[2:]
         record.levels.append((height, width, 0))
-        record.comparable = record.made
+        record.comparable = record.made  # losses at another size say nothing about these
 
     def step_made(self, optimizer: Optimizer) -> None:
         """Begin to copy the losses of a step to the processor."""

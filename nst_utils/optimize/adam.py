@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from nst_utils.optimize.optimizer import GIVE_UP_AFTER, Evaluate, is_finite
+from nst_utils.optimize.optimizer import (
+    Bounds,
+    Evaluate,
+    is_broken,
+    is_finite,
+    is_given_up,
+    within,
+)
+from nst_utils.optimize.settings import Settings
 
 _STATE = (
     *("loss", "terms", "best", "_best_loss"),
@@ -28,9 +36,11 @@ class Adam:
 
     Args:
         evaluate, start, bounds: as for :class:`nst_utils.optimize.lbfgs.LBFGS`.
-        learning_rate: asked before each step: its length for each value, on the 0..1 scale.
+        learning_rate: asked before each step, with its number: its length for each value, on the
+            0..1 scale.
 
     Attributes:
+        loss, terms, evaluations: see :class:`nst_utils.optimize.optimizer.Optimizer`.
         best: (B, 3, H, W), the pictures of the lowest loss so far, from the first step on.
     """
 
@@ -38,14 +48,14 @@ class Adam:
         self,
         evaluate: Evaluate,
         start: Tensor,
-        learning_rate: Callable[[], float] = lambda: 0.02,
-        bounds: tuple[float, float] | None = (0.0, 1.0),
+        learning_rate: Callable[[int], float] = lambda step: Settings().rate(step),
+        bounds: Bounds = (0.0, 1.0),
     ) -> None:
         self._evaluate = evaluate
         self._bounds = bounds
-        self._images = torch.nn.Parameter(self._clamp(start.detach().clone()))
+        self._images = torch.nn.Parameter(within(bounds, start.detach().clone()))
         self._learning_rate = learning_rate
-        self._adam = torch.optim.Adam([self._images], lr=learning_rate())
+        self._adam = torch.optim.Adam([self._images], lr=learning_rate(1))
         self.evaluations = 1
         self.loss, self._g, self.terms = evaluate(self.images)
         self._unit = _root_mean_square(self._g)
@@ -61,12 +71,7 @@ class Adam:
     @property
     def broken(self) -> Tensor:
         """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
-        return self._given_up | ~is_finite(self.loss, self._g)
-
-    @property
-    def _given_up(self) -> Tensor:
-        """(B,), which rows are not moved any more, whatever comes back."""
-        return self._failures >= GIVE_UP_AFTER
+        return is_broken(self._failures, self.loss, self._g)
 
     @property
     def diverged(self) -> Tensor:
@@ -89,23 +94,23 @@ class Adam:
         kept = {name: state[name].to(self._images) for name in ("exp_avg", "exp_avg_sq")}
         self._adam.state[self._images] = kept | {"step": state["step"].cpu()}
 
-    def step(self) -> None:
+    def step(self, number: int = 1, /) -> None:
         """Move every picture once; a row that would come to nothing finite stays where it is."""
         usable = is_finite(self.loss, self._g)
         before = self.images.clone()
         self._images.grad = torch.where(_wide(usable), self._g / self._unit, 0)
-        self._adam.param_groups[0]["lr"] = self._learning_rate()  # what it remembers stays
+        self._adam.param_groups[0]["lr"] = self._learning_rate(number)  # what it remembers stays
         with torch.device("cpu"):  # in older versions its counter follows torch's default device
             self._adam.step()
         length = _wide(self._length)
         part = before + length * (self.images - before)
-        x = self._clamp(torch.where(length == 1, self.images, part))
+        x = within(self._bounds, torch.where(length == 1, self.images, part))
         # Nothing finite here: a fault of the moment ends nothing, so it is looked at once more.
         x = torch.where(_wide(usable), x, before)
         new = self._evaluate(x)
         self.evaluations += 1
         finite = is_finite(new.loss, new.gradient)
-        good = finite & ~self._given_up
+        good = finite & ~is_given_up(self._failures)
         first = good & ~usable  # its very first loss
         self._unit = torch.where(_wide(first), _root_mean_square(new.gradient), self._unit)
         self._loss_at_start = torch.where(first, new.loss, self._loss_at_start)
@@ -133,9 +138,6 @@ class Adam:
         better = self.loss < self._best_loss
         self.best = torch.where(_wide(better), self.images, self.best)
         self._best_loss = torch.where(better, self.loss, self._best_loss)
-
-    def _clamp(self, images: Tensor) -> Tensor:
-        return images if self._bounds is None else images.clamp(*self._bounds)
 
 
 def _wide(rows: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from nst_utils.optimize.optimizer import Optimizer
 from nst_utils.optimize.recorded import fastest_convolutions
 from nst_utils.optimize.records import Record, Trouble, part
 from nst_utils.optimize.results import LateLosses, Step
+from nst_utils.optimize.settings import Settings
 from nst_utils.support import checks
 
 # Makes the optimizer of an objective, beginning with these pictures.
@@ -47,15 +48,14 @@ class Descent:
         columns: Sequence[str],
     ) -> None:
         self._levels, self._steps = levels, steps
-        self._plan = plan(levels, steps)
+        self._plan = plan(levels, steps)  # each level with its number of steps
         self._make_optimizer = make_optimizer
         self._tolerance = tolerance
         self._size = levels[-1].size
         self.images = self._best = images
-        self._account = Account(columns)
+        self._account = Account(columns)  # which keeps the record
         self._failed = False
-        self._objective: Objective | None = None  # of the level that is going on
-        self._optimizer: Optimizer | None = None
+        self._at_work: tuple[Objective, Optimizer] | None = None  # of the level that is going on
         self._begun = time.perf_counter()
 
     def __iter__(self) -> Iterator[int]:
@@ -81,7 +81,7 @@ class Descent:
     @property
     def objective(self) -> Objective | None:
         """Of the level that goes on, or was the last; its network may have been moved since."""
-        return self._objective
+        return None if self._at_work is None else self._at_work[0]
 
     @property
     def number(self) -> int:
@@ -109,7 +109,7 @@ class Descent:
         level, steps = self._plan[max(0, self.record.level)]
         to_come = self._plan[self.record.level + 1 :]
         left = sum(level.pixels * steps for level, steps in to_come)
-        if self._objective is not None and not self.record.finished:
+        if self._at_work is not None and not self.record.finished:
             left += (steps - self.record.levels[-1][2]) * level.pixels
         return self.done + left
 
@@ -121,9 +121,9 @@ class Descent:
     @property
     def step(self) -> Step:
         """The last one, as a callback is told of it."""
-        assert self._objective is not None
+        assert self.objective is not None
         images = at_size(self.images, self._size).clone()
-        losses = LateLosses(self._account.reader(self._objective))
+        losses = LateLosses(self._account.reader(self.objective))
         return Step(self.number, images, losses, self.done / self.total)
 
     @property
@@ -134,21 +134,21 @@ class Descent:
     def catch_up(self) -> None:
         """Let the losses of all steps be known."""
         with self._fault_on_record():
-            self._account.read(self._objective, self.images, wait=True)
+            self._account.read(self.objective, self.images, wait=True)
 
     def reweigh(self, new: Weighting) -> None:
         """Go on with other weights; ``ValueError`` for some that cannot be."""
         self.catch_up()
-        assert self._objective is not None
-        assert self._optimizer is not None
+        assert self._at_work is not None
+        objective, optimizer = self._at_work
         with self._fault_on_record():
-            objective = self._weighed(self._objective, new, self.record.level)
-            if objective is not None:
-                self._optimizer.go_on_with(objective.evaluate)
-                self._best = self._optimizer.best
-                self.record.evaluations[-1] = self._optimizer.evaluations
+            weighed = self._weighed(objective, new, self.record.level)
+            if weighed is not None:
+                optimizer.go_on_with(weighed.evaluate)
+                self._best = optimizer.best
+                self.record.evaluations[-1] = optimizer.evaluations
                 self.record.comparable = self.number
-            self._objective = objective
+            self._at_work = None if weighed is None else (weighed, optimizer)
             self.record.weighting = self.record.weighting.then(new.in_floats)
             self.record.reweighed.append((self.number, new.in_floats))
 
@@ -158,9 +158,11 @@ class Descent:
         self.catch_up()
         tensors, values = self.record.plain(self.names, rows=len(self.images))
         tensors |= {"images": self.images}
-        if self._objective is not None and self._optimizer is not None:
-            tensors |= {f"optimizer/{name}": x for name, x in self._optimizer.state().items()}
-        tile = None if self._objective is None else self._objective.tile  # memory may have run out
+        tile = None
+        if self._at_work is not None:
+            objective, optimizer = self._at_work
+            tensors |= {f"optimizer/{name}": x for name, x in optimizer.state().items()}
+            tile = objective.tile  # memory may have run out
         planned = [(*level.size, steps) for level, steps in self._plan]
         return tensors, values | {"seconds": self.seconds, "tile": tile, "plan": planned}
 
@@ -178,55 +180,56 @@ class Descent:
             objective = self._weighed(level, self.record.weighting, self.record.level)
             assert objective is not None
             objective.tile = min(filter(None, (objective.tile, values["tile"])), default=None)
-            self._objective = objective
-            self._optimizer = self._make_optimizer(objective, self.images)
-            self._optimizer.restore(of_optimizer)
-            self.images, self._best = self._optimizer.images, self._optimizer.best
+            optimizer = self._make_optimizer(objective, self.images)
+            optimizer.restore(of_optimizer)
+            self._at_work = objective, optimizer
+            self.images, self._best = optimizer.images, optimizer.best
 
     def _level_goes_on(self) -> bool:
-        if self._objective is None:
+        if self._at_work is None:
             return False
         made, asked = self.record.levels[-1][2], self._plan[self.record.level][1]
         return made < asked and not self._account.has_settled(self._tolerance)
 
     def _enter_next_level(self) -> bool:
         """Begin the next level in which a term has a weight; ``False`` if there is none."""
-        self._account.read(self._objective, self.images, wait=True)
+        self._account.read(self.objective, self.images, wait=True)
         if self._account.all_broken:
             return False
         record = self.record
         for level, _ in self._plan[record.level + 1 :]:
             record.level += 1
-            self._objective = self._optimizer = None  # before the memory of the next ones is taken
+            self._at_work = None  # before the memory of the next ones is taken
             objective = self._weighed(level.objective(), record.weighting, record.level)
             if objective is None:
                 continue
             self.images = self._best = at_size(self.images, level.size)
-            self._optimizer = self._make_optimizer(objective, self.images)
-            self._account.level_begins(objective, self._optimizer)
-            self._objective = objective
+            optimizer = self._make_optimizer(objective, self.images)
+            self._account.level_begins(objective, optimizer)
+            self._at_work = objective, optimizer
             return True
         return False
 
     def _make_step(self) -> None:
-        assert self._objective is not None
-        assert self._optimizer is not None
+        assert self._at_work is not None
+        objective, optimizer = self._at_work
         with fastest_convolutions(self.images.device):
-            self._optimizer.step()
+            optimizer.step(self.number + 1)
         # Everything after this line is quick: an interrupt hardly ever falls in here.
-        self.images, self._best = self._optimizer.images, self._optimizer.best
-        self._account.step_made(self._optimizer)
-        self._account.read(self._objective, self.images)
+        self.images, self._best = optimizer.images, optimizer.best
+        self._account.step_made(optimizer)
+        self._account.read(objective, self.images)
 
     def _finish(self) -> None:
         """Of a picture that ended worse than it began, keep the best on the way."""
-        if self._optimizer is not None:
-            for picture in self._optimizer.diverged.cpu().nonzero().flatten().tolist():
+        if self._at_work is not None:
+            for picture in self._at_work[1].diverged.cpu().nonzero().flatten().tolist():
                 self.images = self.images.clone()
                 self.images[picture] = self._best[picture]
                 worse = (
                     f"the loss of picture {picture + 1} ended higher than it began, its best one "
-                    "on the way is kept; take a smaller learning_rate (0.02 is the default)"
+                    "on the way is kept; take a smaller learning_rate "
+                    f"({Settings.learning_rate} is the default)"
                 )
                 self._account.note(Trouble(worse, picture, at_the_end=True))
         self.record.finished = True

@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from nst_utils.optimize.curvature import Curvature
-from nst_utils.optimize.optimizer import GIVE_UP_AFTER, GRAY_LEVEL, Evaluate, is_finite
+from nst_utils.optimize.optimizer import (
+    GRAY_LEVEL,
+    Bounds,
+    Evaluate,
+    is_broken,
+    is_finite,
+    is_given_up,
+    within,
+)
 from nst_utils.optimize.pairs import Pairs
 from nst_utils.optimize.recorded import Recorded
 from nst_utils.support.freeing import with_fewer
@@ -48,12 +56,13 @@ class LBFGS:
         start: (B, 3, H, W), where each picture begins.
         history_size: pairs remembered; 20 as in the authors' code.
         first_step: root mean square length of the first step, on the 0..1 scale.
-        bounds: least and greatest pixel value, or ``None`` for none.
+        bounds: of the pixels.
         curvature: learn a better first guess at the inverse Hessian than a multiple of the
             identity (see :mod:`nst_utils.optimize.curvature`); without, it is plain L-BFGS.
 
     Attributes:
-        loss, terms, images: the same tensors all the time, with other values after each step.
+        loss (B,), terms (B, K), images (B, 3, H, W): the same tensors all the time, with other
+            values after each step.
     """
 
     def __init__(
@@ -62,14 +71,14 @@ class LBFGS:
         start: Tensor,
         history_size: int = 20,
         first_step: float = 5 * GRAY_LEVEL,
-        bounds: tuple[float, float] | None = (0.0, 1.0),
+        bounds: Bounds = (0.0, 1.0),
         curvature: bool = False,
     ) -> None:
         self._evaluate = evaluate
         self._recorded = Recorded(start.device)
         self._shape = start.shape
         self._bounds, self._first_step = bounds, first_step
-        self._x = self._clamp(start.detach().flatten(1).clone())
+        self._x = within(bounds, start.detach().flatten(1).clone())
         rows, size = self._x.shape
         self._curvature = Curvature(start) if curvature else None
         self._length = start.new_ones(rows)  # of the next trial, along the estimate
@@ -97,7 +106,7 @@ class LBFGS:
     @property
     def broken(self) -> Tensor:
         """(B,), which rows cannot go on: wherever they are moved, nothing finite comes back."""
-        return self._given_up | ~is_finite(self.loss, self._g)
+        return is_broken(self._failures, self.loss, self._g)
 
     @property
     def diverged(self) -> Tensor:
@@ -132,10 +141,10 @@ class LBFGS:
         self._length.fill_(1.0)
         self._rejected.zero_()
 
-    def step(self) -> None:
+    def step(self, _number: int = 1, /) -> None:
         """Move every picture once; a row that finds no better place stays where it is."""
 
-        def move(number: int) -> None:
+        def move(number: int) -> None:  # of pairs
             if number < len(self._pairs):
                 self._recorded = Recorded(self._x.device)
                 self._pairs.begin_anew(number)
@@ -145,13 +154,16 @@ class LBFGS:
         self.evaluations += 1
 
     def _move(self) -> None:
+        """One evaluation, at x + s: taken where the loss is lower. With y, by how much the gradient
+        g has changed, s is a pair of :mod:`nst_utils.optimize.pairs`."""
         usable = is_finite(self.loss, self._g)
         direction, steepest = self._direction(torch.where(usable[:, None], self._g, 0))
         # Nothing finite here, not even after the start: a passing fault should not end the run, so
         # such a row is evaluated again where it is.
         length = torch.where(steepest, 1.0, self._length) * usable
-        x = self._clamp(torch.addcmul(self._x, direction, length[:, None]))
+        x = within(self._bounds, torch.addcmul(self._x, direction, length[:, None]))
         s = x - self._x
+        # What s would change the loss by, were it to go on as steeply as it begins.
         slope = _dot(torch.where(usable[:, None], self._g, 0), s)
         new = self._evaluate(x.view(self._shape))
         g = new.gradient.flatten(1)
@@ -159,14 +171,15 @@ class LBFGS:
         # Losses are float32: a rise within their rounding is no rise.
         rounding = 4 * torch.finfo(self.loss.dtype).eps * self.loss.abs()
         enough = self.loss + _SUFFICIENT * slope.clamp(max=0) + rounding
-        good = finite & ((new.loss <= enough) | ~usable) & ~self._given_up
+        going = ~is_given_up(self._failures)
+        good = finite & ((new.loss <= enough) | ~usable) & going
         # A step that only rounding allows is none: the next one begins shorter.
         lower = good & ((new.loss < self.loss) | ~usable)
         # The least of the parabola through what is known, kept within a tenth and a half.
         shorter = (-slope / (2 * (new.loss - self.loss - slope))).nan_to_num(0.1).clamp(0.1, 0.5)
-        self._learn(s, g - self._g, good & usable)
+        self._learn(s, g - self._g, good & usable)  # y
         self._adapt(good, lower, steepest, shorter)
-        self._failures.copy_(torch.where(finite & ~self._given_up, 0, self._failures + 1))
+        self._failures.copy_(torch.where(finite & going, 0, self._failures + 1))
         here = good[:, None]
         x = torch.where(here, x, self._x)
         taken = (
@@ -174,21 +187,15 @@ class LBFGS:
             torch.where(here, new.terms, self.terms),
             torch.where(here, g, self._g),
         )
-        self._x.copy_(x)  # from here on nothing needs memory: a step is made whole or not at all
+        # From here on nothing needs memory: the pictures move with their losses and gradients, or
+        # not at all. What was learned above may be a step ahead of them.
+        self._x.copy_(x)
         self._take(*taken)
-
-    @property
-    def _given_up(self) -> Tensor:
-        """(B,), which rows are not moved any more, whatever comes back."""
-        return self._failures >= GIVE_UP_AFTER
 
     def _take(self, loss: Tensor, terms: Tensor, gradient: Tensor) -> None:
         self.loss.copy_(loss)
         self.terms.copy_(terms)
         self._g.copy_(gradient)
-
-    def _clamp(self, x: Tensor) -> Tensor:
-        return x if self._bounds is None else x.clamp(*self._bounds)
 
     def _free(self) -> Tensor | float:
         """1 for every value that may move, 0 where the gradient pushes it out of the bounds."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from nst_utils.support.progress import Progress
 from nst_utils.support.quick import quick_steps
 
 
-@neutral()
+@neutral()  # of what the caller has set in torch
 def minimize(
     objective: Objective,
     start: Tensor,
@@ -53,8 +53,8 @@ def minimize(
     Args:
         objective: the table of what is to be matched, one row for each picture.
         start: (B, 3, H, W), 0..1, where the pictures begin.
-        steps: each is one evaluation of loss and gradient, and moves every picture that it makes
-            better.
+        steps: each is one evaluation of loss and gradient, and moves every picture once; L-BFGS
+            only those that it makes better.
         optimizer: ``"lbfgs"`` (the paper's) or ``"adam"``.
         learning_rate: of Adam, on the 0..1 scale; where it changes, the step (1, 2, ...) from which
             each rate holds: ``{1: 0.02, 200: 0.005}``.
@@ -89,23 +89,17 @@ def minimize(
     device = objective.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-
-    def make_optimizer(table: Objective, images: Tensor) -> Optimizer:
-        if how.optimizer == "lbfgs":
-            return LBFGS(table.evaluate, images, curvature=not how.exact)
-        return Adam(table.evaluate, images, lambda: how.rate(this().number + 1))
-
     levels = [*coarse, Level((start.shape[2], start.shape[3]), lambda: objective)]
     loop = _loop_settings(how, objective)
+    make_optimizer = partial(_optimizer, how)
     run = Descent(levels, loop["steps"], start, make_optimizer, tolerance, objective.columns)
-    this: Any = weakref.ref(run)  # not in a circle, so that its memory is free when it is done
     with _opened(checkpoint, objective, start, levels, loop) as file, only_first() as request:
         if file is not None:
             _go_on_from(file, run, loop["steps"] if progress else None)
         resumed, was_finished, interrupted = run.number, run.record.finished, False
         try:
             with Progress("style transfer", shown=progress) as bar:
-                for _ in run:  # each moves every picture once, towards less of equation 7
+                for _ in run:  # each evaluates equation 7 and moves every picture once
                     request.check()
                     bar.show(run.done, run.total, _losses(run, loop["steps"]))
                     answer = None if callback is None else callback(run.step)
@@ -127,6 +121,13 @@ def minimize(
         result.peak_memory_bytes = _peak_memory(device)
         result.resumed, result.interrupted = resumed, interrupted or request.number is not None
     return result
+
+
+def _optimizer(how: Settings, objective: Objective, images: Tensor) -> Optimizer:
+    """Of the pictures of a level."""
+    if how.optimizer == "lbfgs":
+        return LBFGS(objective.evaluate, images, curvature=not how.exact)
+    return Adam(objective.evaluate, images, how.rate)
 
 
 def _result(run: Descent, objective: Objective, settings: dict[str, Any]) -> Result:

@@ -33,7 +33,7 @@ class Record:
     weighting: Weighting = field(default_factory=Weighting)  # what has changed since the start
     reweighed: list[tuple[int, Weighting]] = field(default_factory=list)
     comparable: int = 0  # losses from here on are of one size and one weighting
-    level: int = -1  # of the plan
+    level: int = -1  # the one that goes on, by its place in the run's plan; -1 before the first
     seconds: float = 0.0
     troubles: list[Trouble] = field(default_factory=list)
     finished: bool = False

@@ -56,9 +56,10 @@ class Result:
     Attributes:
         image: (B, 3, H, W) float32 on the CPU, RGB, 0..1: the pictures.
         history: name -> (steps, B) float64, the losses after each step in the paper's units:
-            ``content_loss`` (eq. 1), ``style_loss`` (eq. 5), ``total_loss`` (eq. 7), and each term
-            by itself (``content/conv4_2``, ``style/conv1_1``, ...; NaN where a picture has no such
-            term). On a level of :mod:`nst_utils.optimize.coarse_to_fine` they are that level's.
+            ``content_loss`` (eq. 1 of each content layer, weighted and added), ``style_loss``
+            (eq. 5), ``total_loss`` (eq. 7), and each term by itself (``content/conv4_2``, eq. 1;
+            ``style/conv1_1``, eq. 4, ...; NaN where a picture has no such term). On a level of
+            :mod:`nst_utils.optimize.coarse_to_fine` they are that level's.
         start: name -> (B,), the same losses before the first step.
         settings: every setting that was used.
         device: where it ran. seconds: the optimization alone.

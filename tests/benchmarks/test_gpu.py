@@ -100,8 +100,8 @@ def test_waits_are_those_that_more_steps_cost(
     modes: list[str] = []
     step = LBFGS.step
 
-    def waiting(self: LBFGS) -> None:
-        step(self)
+    def waiting(self: LBFGS, number: int) -> None:
+        step(self, number)
         for _ in range(2):
             warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
 

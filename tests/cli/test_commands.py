@@ -844,12 +844,12 @@ def test_an_interrupt_keeps_the_picture_and_its_report(
     made = 0
     step = LBFGS.step
 
-    def interrupted_step(self: LBFGS) -> None:
+    def interrupted_step(self: LBFGS, number: int) -> None:
         nonlocal made
         if made == 2:
             raise KeyboardInterrupt
         made += 1
-        step(self)
+        step(self, number)
 
     output, report_file = tmp_path / "a.png", tmp_path / "a.json"
     options = ("-o", output, "--size", 48, "--steps", 50, "--report", report_file, "--quiet")

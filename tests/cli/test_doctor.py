@@ -69,7 +69,7 @@ def test_a_device_that_computes_wrongly_is_noticed(
     run: Run, net: nst.Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "vgg19", lambda: net)
-    monkeypatch.setattr(LBFGS, "step", lambda self: None)
+    monkeypatch.setattr(LBFGS, "step", lambda self, number: None)
     outcome = run("doctor")
     assert outcome.code == 1
     assert "FAILED: the loss did not fall" in outcome.out

@@ -133,8 +133,8 @@ def test_auto_keeps_its_numbers_in_float32_where_there_is_a_gpu_to_go_to(
         monkeypatch.setattr(network, "_has_gpu", lambda has=has: has)
         net = nst.vgg19(precision="auto")
         assert {x.dtype for x in net._steps.buffers()} == {torch.bfloat16}
-        assert bool(net._exact) == has
-        assert all(x.dtype == torch.float32 for x in copy.deepcopy(net)._exact.values())
+        assert bool(net._in_float32) == has
+        assert all(x.dtype == torch.float32 for x in copy.deepcopy(net)._in_float32.values())
 
 
 def test_apples_gpus_have_responses_filter_by_filter(

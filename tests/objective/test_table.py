@@ -213,6 +213,14 @@ def test_impossible_rows_are_sentences(net: Network, row: Row, message: str) -> 
         Objective(net, [row])
 
 
+def test_only_content_and_style_have_layers(content: Tensor) -> None:
+    row = Row(content, content, {"conv1_1": 1.0}, {"conv2_1": 0.5}, 1.0, 1.0)
+    assert row.layers("content") == {"conv1_1": 1.0}
+    assert row.layers("style") == {"conv2_1": 0.5}
+    with pytest.raises(KeyError):
+        row.layers("total_variation")
+
+
 def test_impossible_tables_are_sentences(net: Network, content: Tensor) -> None:
     with pytest.raises(ValueError, match="list of rows is empty"):
         Objective(net, [])

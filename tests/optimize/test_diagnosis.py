@@ -276,7 +276,7 @@ def test_a_device_that_fails_midway_leaves_the_last_picture(
 def test_a_bug_is_not_taken_for_trouble(
     net: Network, content: Tensor, style: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def buggy(self: object) -> None:
+    def buggy(self: object, number: int) -> None:
         raise RuntimeError("shapes do not match")
 
     monkeypatch.setattr(LBFGS, "step", buggy)
@@ -313,7 +313,7 @@ def test_adams_unit_does_not_underflow() -> None:
 
     moved = []
     for scale in (1.0, 1e-25):
-        adam = Adam(evaluate(scale), torch.full((1, 3, 4, 4), 0.9), learning_rate=lambda: 0.1)
+        adam = Adam(evaluate(scale), torch.full((1, 3, 4, 4), 0.9), learning_rate=lambda _: 0.1)
         adam.step()
         moved.append(adam.images)
     torch.testing.assert_close(moved[0], moved[1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -14,9 +16,12 @@ from nst_utils.networks.network import Network
 from nst_utils.objective.rows import Row
 from nst_utils.objective.table import Evaluation, Objective
 from nst_utils.optimize import recorded
+from nst_utils.optimize.adam import Adam
+from nst_utils.optimize.coarse_to_fine import Level
 from nst_utils.optimize.lbfgs import LBFGS
 from nst_utils.optimize.loop import minimize
 from nst_utils.optimize.results import Result, Step
+from nst_utils.optimize.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +231,45 @@ def test_a_recorded_step_on_the_gpu_is_the_step(
     assert not any(was_not)
     losses = (each.history["total_loss"] for each in (replayed, alone))
     torch.testing.assert_close(*losses, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("kind", [LBFGS, Adam])
+def test_what_a_run_took_is_let_go_as_soon_as_it_is_done(
+    kind: type[LBFGS] | type[Adam],
+    objective: Objective,
+    start: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its memory is that of forty pictures; no garbage collection is waited for."""
+    made: list[weakref.ref[Any]] = []
+    original = kind.__init__
+
+    def keep(self: Any, *given: Any, **options: Any) -> None:
+        made.append(weakref.ref(self))
+        original(self, *given, **options)
+
+    monkeypatch.setattr(kind, "__init__", keep)
+    gc.disable()
+    try:
+        optimizer = kind.__name__.lower()
+        minimize(objective, start, steps=2, optimizer=optimizer, progress=False)
+        assert [each() for each in made] == [None]
+    finally:
+        gc.enable()
+
+
+def test_adam_asks_for_the_rate_of_each_step_of_the_run(
+    objective: Objective, start: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over all levels, each with an Adam of its own."""
+    asked: list[int] = []
+    original = Settings.rate
+
+    def rate(self: Settings, step: int) -> float:
+        asked.append(step)
+        return original(self, step)
+
+    monkeypatch.setattr(Settings, "rate", rate)
+    coarse = Level((start.shape[2], start.shape[3]), lambda: objective, 3)
+    minimize(objective, start, steps=5, optimizer="adam", coarse=[coarse], progress=False)
+    assert [step for step in asked if step > 1] == [2, 3, 4, 5]  # 1 also when an Adam is made

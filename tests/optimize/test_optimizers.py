@@ -260,7 +260,7 @@ def test_lbfgs_needs_no_more_evaluations_than_scipy(real_net: Network) -> None:
 def test_adam_is_torchs_adam_within_bounds() -> None:
     """Against the loop that every tutorial has, with the gradient divided by its first RMS."""
     begin = starts(1)
-    adam = Adam(function(bowl), begin, learning_rate=lambda: 0.05)
+    adam = Adam(function(bowl), begin, learning_rate=lambda _: 0.05)
     run(adam, 20)
     x = begin.clone().requires_grad_(True)
     unit = torch.autograd.grad(bowl(x.flatten(1)).sum(), x)[0].square().mean().sqrt()
@@ -298,7 +298,7 @@ def test_adam_keeps_a_step_to_a_loss_that_is_only_large() -> None:
 
     begin = starts(1).clamp(0.1, 0.3)
     rate = 0.7
-    adam = Adam(function(steep), begin, learning_rate=lambda: rate)
+    adam = Adam(function(steep), begin, learning_rate=lambda _: rate)
     run(adam, 30)
     x = begin.clone().requires_grad_(True)
     unit = torch.autograd.grad(steep(x.flatten(1)).sum(), x)[0].square().mean().sqrt()

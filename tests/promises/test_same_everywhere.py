@@ -202,7 +202,7 @@ def test_a_run_goes_as_in_float64(
 
     def start(objective: Objective | ReferenceObjective, images: Tensor) -> LBFGS | Adam:
         if kind == "adam":
-            return Adam(objective.evaluate, images, learning_rate=lambda: 0.02)
+            return Adam(objective.evaluate, images, learning_rate=lambda _: 0.02)
         return LBFGS(objective.evaluate, images, curvature=True)
 
     gray = nst.noise_image(photograph.shape[2], photograph.shape[3])
