@@ -45,6 +45,8 @@ WAYS: dict[str, dict[str, Any]] = {
     # is painted with a margin, mirrored, that is cut off.
     "all nearest": {"padding": "nearest in all"},
     "margin": {"margin": 16},
+    # The size is that of a square of as many pixels, as in the authors' later code.
+    "by area": {"by": "area"},
 }
 OUT = Path(__file__).with_suffix("")
 
@@ -68,9 +70,10 @@ def runs(ways: Sequence[str], paintings: Sequence[str] = PAINTINGS) -> Iterator[
 
 def make(run: Run, size: int, steps: int) -> dict[str, Any]:
     """Make one picture, write it, and return its row of the table."""
-    content, style = (nst.load_image(name, size=size) for name in (PHOTOGRAPH, run.painting))
     way = WAYS[run.way]
-    of_run = {k: v for k, v in way.items() if k not in (*NETWORK, "margin")}
+    names, by = (PHOTOGRAPH, run.painting), way.get("by", "longest")
+    content, style = (nst.load_image(name, size, by=by) for name in names)
+    of_run = {k: v for k, v in way.items() if k not in (*NETWORK, "margin", "by")}
     net = network(way)
     margin = way.get("margin", 0)
     padded = torch.nn.functional.pad(content, (margin,) * 4, mode="reflect")
