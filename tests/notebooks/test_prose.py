@@ -29,6 +29,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         **dict.fromkeys(["8,256", "32,896", "131,328", "319"], OF_PYRAMID),
     },
     "04": {"5e-4": "the authors' later program"},
+    "05": {"100 %": "what a layer that does not respond is wrong by"},
     "06": {"5e-4": OF_FIGURE_3, "5e-3": OF_FIGURE_3},
     "07": {
         "3e-6": "a weight of the preset table, there with three digits",
