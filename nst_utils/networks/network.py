@@ -26,8 +26,7 @@ from nst_utils.networks.weights import Weights
 from nst_utils.support import checks
 from nst_utils.support.neutral import neutral
 
-# Called after every layer, where set for this thread: it may wait, or end the run by an exception.
-# The studio sets it, to pause and to stop within an evaluation (app/sessions.py).
+# Called after every layer. The studio sets it, for a thread, to pause or stop (app/sessions.py).
 between_layers: ContextVar[Callable[[], None] | None] = ContextVar("between_layers", default=None)
 
 _OF_16_BITS = (torch.float16, torch.bfloat16)
