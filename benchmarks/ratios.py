@@ -171,7 +171,7 @@ def table() -> None:
             row = rows[run]
             left = f"{row['content_left']:.3f} | {row['style_left']:.4f} | {row['grain']:.2f}"
             words = f"{', '.join(pair)} | {run.normalized} | {run.reduction} | {run.init}"
-            mark = "" if "bfloat16" in row["network"] else "*"
+            mark = "" if "round up" in row["network"] else "+"
             print(f"| {words} | {run.ratio:.0e}{mark} | {left} |")
 
 
