@@ -90,13 +90,15 @@ def changes(picture: Tensor, smooth: Tensor, losses: Losses) -> tuple[Tensor, Te
 
 
 def spectrum(picture: Tensor, part: Tensor) -> Tensor:
-    """(13, 13), the power of each frequency of a picture's brightness in that part of it."""
+    """(13, 13), the power of each frequency of a picture's brightness in that part of it, in the
+    squares that lie in it, or, where none does, in those that lie in it most."""
     size = 4 * UNIT
     window = (torch.hann_window(size)[:, None] * torch.hann_window(size)).flatten()
     bright = luminance(picture)
     both = torch.cat([bright - blurred(bright, SIGMA), part], 1)
     values, inside = fn.unfold(both, size, stride=UNIT // 2)[0].unflatten(0, (2, -1)).mT
-    waves = (values[inside.mean(1) > 0.9] * window).unflatten(1, (size, size))
+    share = inside.mean(1)
+    waves = (values[share >= share.max().clamp(max=0.9)] * window).unflatten(1, (size, size))
     power = torch.fft.fft2(waves).abs().square().mean(0)
     power = fn.avg_pool2d(power.roll((2, 2), (0, 1))[None], 4)[0]
     both_ways = (power + power.roll(-1, 1).flip(1)) / 2  # waves that rise to the right, and fall
