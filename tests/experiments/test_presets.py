@@ -64,6 +64,7 @@ OF_THEIR_OWN = {
 
 def test_a_default_is_the_same_wherever_it_stands() -> None:
     """Written out where a signature is to be read, and then held together here."""
+    pytest.importorskip("voila")  # which a module of the studio is made of
     truth = PRESETS["paper"].transfer_settings() | {"seed": 0, "tolerance": None}
     found = []
     for module in walk_packages(nst.__path__, "nst_utils."):
