@@ -111,10 +111,15 @@ def network(way: dict[str, Any]) -> nst.Network:
 
 def rim(picture: torch.Tensor, width: int = 8) -> float:
     """The finest octave's energy in the outermost pixels, in units of that of the others."""
-    energy = finest_octave(picture).square()
-    inner = torch.zeros_like(energy, dtype=torch.bool)
+    outer, inner = edge_and_rest(finest_octave(picture).square(), width)
+    return float(outer.mean() / inner.mean())
+
+
+def edge_and_rest(values: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Those of the outermost ``width`` pixels of (1, 1, H, W), and the others, as rows."""
+    inner = torch.zeros_like(values, dtype=torch.bool)
     inner[..., width:-width, width:-width] = True
-    return float(energy[~inner].mean() / energy[inner].mean())
+    return values[~inner], values[inner]
 
 
 def sheet(rows: dict[Run, dict[str, Any]], width: int = 360) -> None:

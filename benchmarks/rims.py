@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import side_by_side
 import torch
-from clean import network, rim
+from clean import edge_and_rest, network, rim
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as fn
@@ -42,9 +42,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "first": {},
     "zeros": {"padding": "zeros"},
     "all": {"padding": "nearest in all"},
-    "margin": {},
+    "margin": {"margin": 32},
 }
-MARGIN = {"margin": 32}
 DEPTHS = (1, 3, 5)
 SEEDS = range(2)
 OUT = Path(__file__).with_suffix("")
@@ -73,11 +72,12 @@ def make(run: Run, size: int, steps: int) -> dict[str, Any]:
     """Make one picture, write it, and return its row of the table."""
     painting = nst.load_image(PAINTING, size=size)
     height, width = painting.shape[2:]
-    margin = MARGIN.get(run.way, 0)
+    way = WAYS[run.way]
+    margin = way.get("margin", 0)
     result = nst.reconstruct_style(
         painting,
         [list(STYLE_LAYERS[: run.depth])],
-        net=network(WAYS[run.way]),
+        net=network(way),
         size=(height + 2 * margin, width + 2 * margin),
         seed=run.seed,
         steps=steps,
@@ -97,10 +97,8 @@ def measures(picture: Tensor, painting: Tensor) -> dict[str, float]:
 
 def lights(picture: Tensor, width: int = 16) -> float:
     """See this file."""
-    bright = luminance(picture) * 255
-    inner = torch.zeros_like(bright, dtype=torch.bool)
-    inner[..., width:-width, width:-width] = True
-    return float(bright[~inner].mean() - bright[inner].mean())
+    outer, inner = edge_and_rest(luminance(picture) * 255, width)
+    return float(outer.mean() - inner.mean())
 
 
 def place(picture: Tensor, painting: Tensor) -> float:

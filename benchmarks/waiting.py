@@ -1,7 +1,7 @@
 """Should threads that wait for one another sleep? ``nst transfer`` with OMP_WAIT_POLICY=passive.
 
     python benchmarks/waiting.py [--size 256] [--steps 20] [--threads 2] [--pairs 5]
-    python benchmarks/waiting.py --setting GOMP_SPINCOUNT=10000
+    python benchmarks/waiting.py --setting GOMP_SPINCOUNT=30000
 
 OpenMP's threads spin for a while before they sleep, unless that variable is "passive" when torch is
 imported; the other one says how long they spin (in GCC's OpenMP, by itself 300,000 turns; ``nst``
